@@ -1,0 +1,64 @@
+# Two commands do everything on a fresh machine with Python and make:  make run,  make test.
+PYTHON ?= python3
+VENV ?= .venv
+SEEDS ?= 20
+PY = $(VENV)/bin/python
+PIP = $(PY) -m pip install --quiet --disable-pip-version-check --constraint .ci/constraints.txt
+EXPERIMENTS = $(wildcard experiments/*.py)
+BENCHMARKS = imports stepping archive go_explore ppo
+
+.PHONY: run test fast-test lint smoke notebooks reproduce kill-test bench clean
+
+run: $(VENV)/.run
+	$(PY) experiments/hard_exploration.py --seeds $(SEEDS)
+
+test: $(VENV)/.test
+	$(PY) -m pytest -q
+
+fast-test: $(VENV)/.test
+	$(PY) -m pytest -q -m "not slow" --ignore=tests/envs/test_suites.py
+
+lint: $(VENV)/.dev
+	$(VENV)/bin/ruff check .
+
+smoke: $(VENV)/.test
+	set -e; for experiment in $(EXPERIMENTS); do echo "== $$experiment"; \
+		$(PY) $$experiment --smoke --results $(VENV)/smoke; done
+
+notebooks: $(VENV)/.dev
+	$(PY) -m pytest -q --nbmake --nbmake-timeout=600 notebooks
+
+# FAMILY=rnd runs tests/reproduction/test_rnd*.py; without it, all.
+reproduce: $(VENV)/.test
+	$(PY) -m pytest -q -s --timeout 7200 -m reproduction tests/reproduction $(if $(FAMILY),-k $(FAMILY))
+
+kill-test: $(VENV)/.test
+	$(PY) tests/runner/kill_resume.py
+
+# Peers live in an environment of their own.
+bench: .venv-bench/.installed
+	set -e; for name in $(BENCHMARKS); do .venv-bench/bin/python experiments/benchmarks/$$name.py; done
+
+.venv-bench/.installed: pyproject.toml experiments/benchmarks/requirements.txt .ci/constraints.txt
+	$(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --constraint .ci/constraints.txt \
+		--editable ".[suites]" --requirement experiments/benchmarks/requirements.txt
+	touch $@
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.run: $(VENV)/bin/python pyproject.toml .ci/constraints.txt
+	$(PIP) --editable ".[suites]"
+	touch $@
+
+$(VENV)/.test: $(VENV)/bin/python pyproject.toml .ci/constraints.txt
+	$(PIP) --editable ".[test]"
+	touch $@
+
+$(VENV)/.dev: $(VENV)/bin/python pyproject.toml .ci/constraints.txt
+	$(PIP) --editable ".[dev]"
+	touch $@
+
+clean:
+	rm -rf .jax_cache .ruff_cache .hypothesis

@@ -1,0 +1,119 @@
+"""What Go-Explore costs over random play: environment steps a second on KeyRooms, 32 seeds of 16 lanes each.
+
+``go_explore`` selects cells, restores their states, explores with random actions and updates its archive. It is
+compared with ``random``, the least that exploring at the same batch can cost: the same number of lanes, uniform
+actions, automatic resets, every observation consumed by a sum, nothing remembered. A lane of Go-Explore whose episode
+ended waits for the end of the rollout; only the steps that it executed count for its speed, and ``executed`` is their
+share. ``fraction`` is Go-Explore's speed over that of random play, ``fraction_of_slots`` the same with waiting
+counted as stepping. Both take turns in one process with a 2048 matrix product. One JSON line a horizon goes to
+``experiments/results/benchmarks/go_explore.jsonl``.
+
+    python experiments/benchmarks/go_explore.py --horizons 25 100
+"""
+
+import timing  # first: gymnax starts the backend when it is imported
+
+# isort: split
+import dataclasses
+import sys
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import tyro
+
+import purejaxexplore as pjx
+from purejaxexplore.go_explore.explore import GoExploreConfig, go_explore
+
+
+@dataclasses.dataclass(frozen=True)
+class Args:
+    """What to measure."""
+
+    env: str = "KeyRooms"
+    """a name that purejaxexplore.make knows"""
+    num_seeds: int = 32
+    """explorations at once"""
+    num_lanes: int = 16
+    """rollouts of an exploration at once"""
+    horizons: tuple[int, ...] = (25, 100)
+    """actions of a rollout"""
+    capacity: int = 4096
+    """slots of an archive, a power of two"""
+    min_steps: int = 2**21
+    """least steps of a timed run, over all seeds and lanes"""
+    rounds: int = 5
+    """timed runs of each contender"""
+    smoke: bool = False
+    """seconds only: two seeds, few steps, nothing written"""
+
+
+def run_together(args: Args, horizon: int) -> dict[str, Any]:
+    """The two take turns in this process."""
+    env, env_params = pjx.make(args.env)
+    lanes = args.num_seeds * args.num_lanes
+    iterations = max(2, -(-args.min_steps // (lanes * horizon)))
+    slots = iterations * lanes * horizon
+    config = GoExploreConfig(
+        num_lanes=args.num_lanes, horizon=horizon, capacity=args.capacity, num_iterations=iterations
+    )
+    explore = jax.vmap(pjx.make_train(go_explore(env, env_params, config), iterations))
+
+    def play(keys):
+        key_reset, key_run = jax.random.split(keys[0])
+        _, state = jax.vmap(env.reset, in_axes=(0, None))(jax.random.split(key_reset, lanes), env_params)
+
+        def advance(carry, key):
+            state, total = carry
+            key_action, key_step = jax.random.split(key)
+            action = jax.random.randint(key_action, (lanes,), 0, env.num_actions)
+            observation, state, reward, *_ = jax.vmap(env.step, in_axes=(0, 0, 0, None))(
+                jax.random.split(key_step, lanes), state, action, env_params
+            )
+            return (state, total + observation.sum(dtype=jnp.float32) + reward.sum(dtype=jnp.float32)), None
+
+        return jax.lax.scan(advance, (state, jnp.float32(0)), jax.random.split(key_run, iterations * horizon))[0]
+
+    keys = jax.random.split(jax.random.key(0), args.num_seeds)
+    programs = {"random": timing.compile_ahead(play, keys), "go_explore": timing.compile_ahead(explore, keys)}
+    turns = {"gemm": timing.gemm()} | {name: timing.Turn(lambda: (keys,), p.call) for name, p in programs.items()}
+    metrics = programs["go_explore"].call(keys)[1]
+    executed = float(metrics["env_steps"][:, -1].sum()) / slots
+    times = timing.interleave(turns, args.rounds)
+    row: dict[str, Any] = {
+        "steps": slots,
+        "gemm_gflop_per_second": timing.rate(timing.GEMM_FLOP, times["gemm"]) / 1e9,
+        "random_steps_per_second": timing.rate(slots, times["random"]),
+        "go_explore_steps_per_second": timing.rate(slots * executed, times["go_explore"]),
+        "executed": executed,
+        "fraction": executed * timing.ratio(times["go_explore"], times["random"]),
+        "fraction_of_slots": timing.ratio(times["go_explore"], times["random"]),
+        "mean_cells": float(metrics["cells"][:, -1].mean()),
+        "overflow": int(metrics["overflow"][:, -1].sum()),
+        "success": float(metrics["success"][:, -1].mean()),
+    }
+    for name, program in programs.items():
+        row |= {f"{name}_compile_seconds": program.compile_seconds, f"{name}_planned_mb": program.planned_mb}
+    return row | {"peak_rss_mb": timing.peak_rss_mb()}
+
+
+def main(args: Args) -> None:
+    if args.smoke:
+        args = dataclasses.replace(args, num_seeds=2, horizons=(10,), min_steps=1, rounds=1)
+    for horizon in args.horizons:
+        row = timing.in_fresh_process(run_together, args, horizon)
+        timing.emit(
+            "go_explore",
+            args.smoke,
+            env=args.env,
+            num_seeds=args.num_seeds,
+            num_lanes=args.num_lanes,
+            horizon=horizon,
+            rounds=args.rounds,
+            **row,
+        )
+        print(f"{args.env}, horizon {horizon}: fraction {row['fraction']:.2f}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Args, description=__doc__))

@@ -1,0 +1,60 @@
+"""From stored metrics to honest numbers and figures: statistics, plots, reports and the ledger of claims.
+
+Importing this costs numpy only: matplotlib, xarray and scipy load inside the functions that use them. The
+names are bound here, not on first use, because ``report`` and ``style`` are functions that share the names of
+their modules.
+"""
+
+from purejaxexplore.analysis.curves import Curves, curves, final_scores
+from purejaxexplore.analysis.ledger import (
+    Claim,
+    benchmark_line,
+    load_ledger,
+    readme_agrees,
+    record,
+    systems_table,
+    update_readme,
+)
+from purejaxexplore.analysis.plots import coverage_map, coverage_maps, learning_curves, score_bars
+from purejaxexplore.analysis.report import report
+from purejaxexplore.analysis.statistics import (
+    Estimate,
+    binomial_interval,
+    bootstrap_interval,
+    fisher_exact,
+    iqm,
+    iqm_bands,
+    paired_bootstrap,
+    probability_of_improvement,
+    proportion_difference,
+)
+from purejaxexplore.analysis.style import looks, style
+
+__all__ = [
+    "Claim",
+    "Curves",
+    "Estimate",
+    "benchmark_line",
+    "binomial_interval",
+    "bootstrap_interval",
+    "coverage_map",
+    "coverage_maps",
+    "curves",
+    "final_scores",
+    "fisher_exact",
+    "iqm",
+    "iqm_bands",
+    "learning_curves",
+    "load_ledger",
+    "looks",
+    "paired_bootstrap",
+    "probability_of_improvement",
+    "proportion_difference",
+    "readme_agrees",
+    "record",
+    "report",
+    "score_bars",
+    "style",
+    "systems_table",
+    "update_readme",
+]

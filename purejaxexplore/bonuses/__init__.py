@@ -1,0 +1,1 @@
+"""Intrinsic rewards: one interface (:class:`~purejaxexplore.bonuses.bonus.Bonus`), one file a bonus."""

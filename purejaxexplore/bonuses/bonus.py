@@ -1,0 +1,86 @@
+"""The one interface of intrinsic rewards, in the manner of an optax transformation.
+
+A bonus scores single steps, shapes a rollout's scores into rewards, and learns from the rollout afterwards. The three
+are apart because only ``score`` has to run inside the rollout, and only where the policy observes its result; ``shape``
+needs the whole ``[T, N]`` block; and ``update`` must come after ``shape``, or the reward would be computed by a net
+that was already trained on the states it judges.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from purejaxexplore.blocks.rollout import Step
+
+
+class Batch(NamedTuple):
+    """A rollout as a bonus sees it: ``steps`` with axes [T, N], and the ``features`` f32[T, N, F] the policy saw."""
+
+    steps: Step
+    features: jax.Array
+
+
+class BonusState(NamedTuple):
+    """Everything a bonus remembers; unused parts are ``()``.
+
+    Attributes:
+        learn: parameters and optimiser state; written by ``update`` only.
+        life: lifelong memory without an environment axis; written by ``score`` through integer scatter-adds only.
+        mem: episodic memory with leading axis [N]; written by ``score``, started afresh there where an episode ends.
+        norm: running moments and filters; written by ``shape`` only.
+        t: i32[], rollouts shaped so far.
+    """
+
+    learn: Any = ()
+    life: Any = ()
+    mem: Any = ()
+    norm: Any = ()
+    t: jax.Array = 0
+
+
+class Bonus(NamedTuple):
+    """An intrinsic reward.
+
+    Attributes:
+        init: ``(key, steps [M, N]) -> state``; ``steps`` is a rollout of a random policy over M >= 1 steps, whose last
+            ``reset_obs`` (and ``reset_state_id``) are what the learner acts on first.
+        observe: ``(state) -> f32[N, F]``, what the policy is shown of the bonus (F = 0: nothing).
+        score: ``(key, state, step [N]) -> (state, raw f32[N])``.
+        shape: ``(state, raw f32[T, N], batch) -> (state, reward f32[T, N])``: normalise, clip, anneal.
+        update: ``(key, state, batch) -> (state, metrics)``: gradient steps, with fixed scalar metrics.
+        defer: static; True where ``score`` may be scanned over the rollout afterwards.
+        needs_state_id: static; True where ``steps.aux`` must hold ``state_id`` and ``reset_state_id``.
+    """
+
+    init: Callable[[jax.Array, Step], BonusState]
+    observe: Callable[[BonusState], jax.Array]
+    score: Callable[[jax.Array, BonusState, Step], tuple[BonusState, jax.Array]]
+    shape: Callable[[BonusState, jax.Array, Batch], tuple[BonusState, jax.Array]]
+    update: Callable[[jax.Array, BonusState, Batch], tuple[BonusState, dict[str, jax.Array]]]
+    defer: bool = True
+    needs_state_id: bool = False
+
+
+def observe_nothing(num_envs: int) -> jax.Array:
+    """f32[N, 0], what a policy is shown of a bonus that shows nothing."""
+    return jnp.zeros((num_envs, 0))
+
+
+def score_rollout(key: jax.Array, bonus: Bonus, state: BonusState, steps: Step) -> tuple[BonusState, jax.Array]:
+    """Scores a stored rollout with a deferrable bonus: ``raw f32[T, N]``.
+
+    A bonus without memory is scored in one flat call over T x N steps, which on an accelerator is one large matrix
+    product instead of T small ones; the others are scanned over time.
+    """
+    T, N = steps.reward.shape
+    if not jax.tree.leaves((state.life, state.mem)):
+        flat = jax.tree.map(lambda x: x.reshape((T * N, *x.shape[2:])), steps)
+        state, raw = bonus.score(key, state, flat)
+        return state, raw.reshape(T, N)
+
+    def score(state, key_step):
+        return bonus.score(key_step[0], state, key_step[1])
+
+    return jax.lax.scan(score, state, (jax.random.split(key, T), steps))

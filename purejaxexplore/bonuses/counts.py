@@ -1,0 +1,81 @@
+"""Count bonuses over numbered states, episodic or lifelong.
+
+Strehl and Littman (2008), "An analysis of model-based interval estimation for Markov decision processes": the n-th
+visit of a state pays ``1/sqrt(n)``. The "salesman" form, which pays 1 for a first visit only, is that of Castanyer,
+Courville and Bengio (2023), "Improving intrinsic exploration by creating stationary objectives", equation 3.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import struct
+
+from purejaxexplore.bonuses.bonus import Bonus, BonusState, observe_nothing
+
+REWARDS = {"sqrt": lambda n: jax.lax.rsqrt(n.astype(jnp.float32)), "salesman": lambda n: (n == 1).astype(jnp.float32)}
+
+
+@struct.dataclass
+class CountsConfig:
+    """Attributes:
+    num_states: table size S; what is counted is in [0, num_states).
+    episodic: counts of this episode of this environment, or of the whole run over all environments.
+    reward: "sqrt" or "salesman".
+    """
+
+    num_states: int = struct.field(pytree_node=False)
+    episodic: bool = struct.field(pytree_node=False, default=True)
+    reward: str = struct.field(pytree_node=False, default="sqrt")
+
+
+def counts(config: CountsConfig, groups: np.ndarray | None = None) -> Bonus:
+    """The bonus.
+
+    Args:
+        config: what is counted and how it is paid.
+        groups: i32[number of environment states], the group in [0, num_states) of every ``state_id``, such as its
+            position; by default states are counted themselves.
+
+    All environments of a lifelong table add first and are paid afterwards, so their order is no matter.
+
+    State: ``mem: i32[N, S]`` (episodic; the state an episode starts in counts as visited once), or ``life: i32[S]``.
+
+    Raises:
+        ValueError: ``num_states`` is not positive, ``reward`` is unknown, or a group is out of range.
+    """
+    if config.num_states < 1:
+        raise ValueError(f"num_states={config.num_states}: expected at least 1")
+    if config.reward not in REWARDS:
+        raise ValueError(f"reward={config.reward!r}: choose one of {sorted(REWARDS)}")
+    if groups is not None and not 0 <= np.min(groups) <= np.max(groups) < config.num_states:
+        raise ValueError(f"groups: {np.min(groups)} to {np.max(groups)}, expected 0 to {config.num_states - 1}")
+    pay = REWARDS[config.reward]
+    group_of = (lambda state_id: state_id) if groups is None else (lambda state_id: jnp.asarray(groups)[state_id])
+
+    def init(key, steps):
+        start = group_of(steps.aux["reset_state_id"][-1])
+        if config.episodic:
+            fresh = jnp.zeros((start.shape[0], config.num_states), jnp.int32)
+            return BonusState(mem=fresh.at[jnp.arange(start.shape[0]), start].set(1), t=jnp.int32(0))
+        return BonusState(
+            life=jnp.zeros(config.num_states, jnp.int32), norm=jnp.zeros(start.shape[0]), t=jnp.int32(0)
+        )
+
+    def score(key, state, step):
+        visited, start = group_of(step.aux["state_id"]), group_of(step.aux["reset_state_id"])
+        if not config.episodic:
+            life = state.life.at[visited].add(1)
+            return state._replace(life=life), pay(life[visited])
+        lanes = jnp.arange(visited.shape[0])
+        table = state.mem.at[lanes, visited].add(1)
+        raw = pay(table[lanes, visited])
+        table = jnp.where(step.done[:, None], 0, table).at[lanes, start].add(step.done.astype(jnp.int32))
+        return state._replace(mem=table), raw
+
+    def shape(state, raw, batch):
+        return state._replace(t=state.t + 1), raw
+
+    def observe(state):
+        return observe_nothing(state.mem.shape[0] if config.episodic else state.norm.shape[0])
+
+    return Bonus(init, observe, score, shape, lambda key, state, batch: (state, {}), needs_state_id=True)

@@ -1,0 +1,1 @@
+"""Learners that several families build on: PPO, and the random policy they are all compared with."""

@@ -1,0 +1,426 @@
+"""PPO with K reward streams: Schulman, Wolski, Dhariwal, Radford and Klimov (2017), "Proximal policy optimization".
+
+Each stream has its own reward (the environment's, or a bonus's), discount, episodic flag and value head, as in Burda et
+al. (2018), "Exploration by random network distillation", section 2.3::
+
+    A = sum_k coef_k A_k
+    loss = -E[min(rho A, clip(rho, 1 - eps, 1 + eps) A)] + c_v sum_k E[(V_k - target_k)^2] / 2 - c_e H
+
+With one stream it computes the update of PureJaxRL (Lu et al., 2022), except that a value target bootstraps through
+truncation from the true successor, which ``bootstrap_truncation=False`` undoes.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import distrax
+import jax
+import jax.numpy as jnp
+import optax
+from flax import struct
+from gymnax.environments import spaces
+
+from purejaxexplore.algorithm import Algorithm
+from purejaxexplore.blocks.episodes import mark_visited, num_visitable, summarise
+from purejaxexplore.blocks.gae import gae, stream_boundaries
+from purejaxexplore.blocks.minibatches import minibatch_epochs, require_divisible
+from purejaxexplore.blocks.rollout import Lanes, Step, reset_lanes, rollout
+from purejaxexplore.blocks.selected import map_selected
+from purejaxexplore.bonuses.bonus import Batch, BonusState, score_rollout
+from purejaxexplore.learners.explorers import Explorer, on_policy
+from purejaxexplore.learners.losses import explained_variance, policy_loss, value_loss
+from purejaxexplore.learners.streams import Stream, require_streams
+from purejaxexplore.nets import ACTIVATIONS, ActorCritic
+
+
+@struct.dataclass
+class PPOConfig:
+    """Hyper-parameters; the defaults are PureJaxRL's.
+
+    Attributes:
+        learning_rate: Adam's, (0, inf).
+        anneal_iterations: iterations over which the learning rate falls linearly to 0; 0 keeps it constant.
+        gamma, gae_lambda: of the extrinsic stream when ``streams`` is not given, [0, 1].
+        clip_ratio: eps of the ratio and of the value clip, (0, inf).
+        value_coef, entropy_coef: c_v and c_e, [0, inf).
+        max_grad_norm: bound of the gradient's global norm, (0, inf].
+        adam_eps: Adam's epsilon.
+        num_envs: N.
+        rollout_length: T, steps of each environment an iteration.
+        num_epochs: passes over the rollout.
+        num_minibatches: divides N T, or N with a recurrent policy.
+        num_warmup_steps: random steps of each environment from which bonuses are initialised (none without bonus).
+        hidden_sizes, activation: of the actor and the critic tower.
+        network: "mlp", or "cnn" for image observations.
+        gru_size: width of a recurrent core; 0 for none.
+        clip_values: whether the value loss is clipped like the policy's.
+        normalise_advantages: per minibatch; only ratios of the streams' coefficients matter then.
+        bootstrap_truncation: False treats truncation as termination.
+    """
+
+    learning_rate: float = 2.5e-4
+    anneal_iterations: float = 0.0
+    gamma: float = 0.99
+    gae_lambda: float = 0.95
+    clip_ratio: float = 0.2
+    value_coef: float = 0.5
+    entropy_coef: float = 0.01
+    max_grad_norm: float = 0.5
+    adam_eps: float = 1e-5
+    num_envs: int = struct.field(pytree_node=False, default=16)
+    rollout_length: int = struct.field(pytree_node=False, default=128)
+    num_epochs: int = struct.field(pytree_node=False, default=4)
+    num_minibatches: int = struct.field(pytree_node=False, default=4)
+    num_warmup_steps: int = struct.field(pytree_node=False, default=128)
+    hidden_sizes: tuple[int, ...] = struct.field(pytree_node=False, default=(64, 64))
+    activation: str = struct.field(pytree_node=False, default="tanh")
+    network: str = struct.field(pytree_node=False, default="mlp")
+    gru_size: int = struct.field(pytree_node=False, default=0)
+    clip_values: bool = struct.field(pytree_node=False, default=True)
+    normalise_advantages: bool = struct.field(pytree_node=False, default=True)
+    bootstrap_truncation: bool = struct.field(pytree_node=False, default=True)
+
+
+class PPOState(NamedTuple):
+    """The learner and its worlds.
+
+    Attributes:
+        params: of the :class:`ActorCritic`.
+        opt_state: gradient clip and Adam.
+        lanes: the N environments.
+        hidden: f32[N, gru_size], recurrent state.
+        explorer: the explorer's state.
+        bonuses: one state a bonus, in the order of the streams.
+        visited: bool[num_reachable], states ever visited; bool[0] where the environment does not number its states.
+        t: i32[], iterations done.
+    """
+
+    params: Any
+    opt_state: Any
+    lanes: Lanes
+    hidden: jax.Array
+    explorer: Any
+    bonuses: tuple[BonusState, ...]
+    visited: jax.Array
+    t: jax.Array
+
+
+class Transitions(NamedTuple):
+    """What the policy's loss needs of a rollout; axes [T, N], then [B] in minibatches.
+
+    Attributes:
+        obs, features, start, hidden: the network's input (``start``: first step of an episode).
+        action: as acted.
+        log_prob: f32, of the explorer.
+        values: f32[..., K].
+        advantages: f32.
+        targets: f32[..., K].
+    """
+
+    obs: jax.Array
+    features: jax.Array
+    start: jax.Array
+    hidden: jax.Array
+    action: jax.Array
+    log_prob: jax.Array
+    values: jax.Array
+    advantages: jax.Array
+    targets: jax.Array
+
+
+def ppo(
+    env,
+    env_params,
+    config: PPOConfig | None = None,
+    *,
+    streams: Sequence[Stream] | None = None,
+    explorer: Explorer | None = None,
+) -> Algorithm:
+    """PPO as an :class:`Algorithm`; one step is one rollout and its update.
+
+    Args:
+        env, env_params: gymnax environment and its parameters, discrete or continuous actions.
+        config: hyper-parameters.
+        streams: reward streams; the extrinsic one alone by default.
+        explorer: draws the actions; the policy itself by default.
+
+    Returns:
+        An algorithm whose metrics are ``env_steps``, ``episodes``, ``episode_return``, ``episode_length``,
+        ``success``, ``coverage`` (where states are numbered), the losses, and per stream ``NAME_reward`` (mean),
+        ``NAME_explained_variance`` and the bonus's own.
+
+    Raises:
+        ValueError: a size is not positive, the minibatches do not divide, an unknown network or activation, streams
+            without names of their own, a bonus that needs state ids on a world that has none, a "cnn" for flat
+            observations, or a discrete-only explorer on continuous actions.
+        TypeError: ``env`` is not an environment.
+    """
+    config = PPOConfig() if config is None else config
+    explorer = on_policy() if explorer is None else explorer
+    streams = (Stream("extrinsic", None, config.gamma, config.gae_lambda),) if streams is None else tuple(streams)
+    _check(env, env_params, config, streams, explorer)
+
+    N, T = config.num_envs, config.rollout_length
+    bonuses = [stream.bonus for stream in streams if stream.bonus is not None]
+    online = any(not bonus.defer for bonus in bonuses)
+    recurrent = config.gru_size > 0
+    action_space = env.action_space(env_params)
+    continuous = not isinstance(action_space, spaces.Discrete)
+    network = ActorCritic(
+        num_outputs=int(action_space.shape[0]) if continuous else int(action_space.n),
+        num_values=len(streams),
+        obs_ndim=len(env.observation_space(env_params).shape),
+        hidden_sizes=config.hidden_sizes,
+        activation=config.activation,
+        network=config.network,
+        gru_size=config.gru_size,
+        continuous=continuous,
+    )
+    # Flattened: one update of one vector is faster than a dozen of small arrays.
+    adam = optax.flatten(
+        optax.chain(optax.clip_by_global_norm(config.max_grad_norm), optax.scale_by_adam(eps=config.adam_eps))
+    )
+    gammas = jnp.stack([jnp.float32(stream.gamma) for stream in streams])
+    lams = jnp.stack([jnp.float32(stream.lam) for stream in streams])
+    episodic = tuple(stream.episodic for stream in streams)
+    num_states = num_visitable(env)
+    warmup = config.num_warmup_steps if bonuses else 0
+
+    def policy_of(params, x):
+        outputs = network.apply(params, x, method="actor")
+        if continuous:
+            mean, log_std = outputs
+            return distrax.MultivariateNormalDiag(mean, jnp.broadcast_to(jnp.exp(log_std), mean.shape))
+        return distrax.Categorical(logits=outputs[0])
+
+    def encode(params, hidden, obs, features, start):
+        return network.apply(params, hidden, obs, features, start, method="encode")
+
+    def encode_rollout(params, hidden, obs, features, start):
+        """``obs [T, ...] -> (hidden after every step [T, ...], network inputs [T, ...])`` from ``hidden`` on."""
+        if not recurrent:
+            return encode(params, hidden, obs, features, start)
+
+        def advance(hidden, inputs):
+            hidden, x = encode(params, hidden, *inputs)
+            return hidden, (hidden, x)
+
+        return jax.lax.scan(advance, hidden, (obs, features, start))[1]
+
+    def features_of(bonus_states):
+        shown = [bonus.observe(state) for bonus, state in zip(bonuses, bonus_states, strict=True)]
+        return jnp.concatenate(shown, -1) if shown else jnp.zeros((N, 0))
+
+    def init(key):
+        key_reset, key_warmup, key_bonus, key_net, key_explorer = jax.random.split(key, 5)
+        lanes = reset_lanes(key_reset, env, env_params, N)
+        bonus_states = ()
+        if bonuses:
+
+            def act(key, carry, lanes):
+                return carry, jax.vmap(action_space.sample)(jax.random.split(key, N)), ()
+
+            lanes, _, steps, *_ = rollout(key_warmup, env, env_params, lanes, (), act, warmup)
+            keys = jax.random.split(key_bonus, len(bonuses))
+            bonus_states = tuple(bonus.init(k, steps) for bonus, k in zip(bonuses, keys, strict=True))
+        hidden = jnp.zeros((N, config.gru_size))
+        params = network.init(key_net, hidden, lanes.obs, features_of(bonus_states), lanes.done)
+        visited = jnp.zeros(num_states, bool)
+        if num_states:
+            visited = mark_visited(visited, jax.vmap(env.state_id, in_axes=(0, None))(lanes.env_state, env_params))
+        explorer_state = explorer.init(key_explorer, N)
+        return PPOState(
+            params, adam.init(params), lanes, hidden, explorer_state, bonus_states, visited, jnp.int32(0)
+        )
+
+    def collect(key, state: PPOState):
+        """The rollout: (state, steps, finished, what was acted on, raw scores of the bonuses scored online)."""
+        key_weights, key_rollout = jax.random.split(key)
+        params = explorer.transform(key_weights, state.params, state.explorer)
+
+        def act(key, carry, lanes):
+            hidden, explorer_state, bonus_states = carry
+            features = features_of(bonus_states)
+            next_hidden, x = encode(params, hidden, lanes.obs, features, lanes.done)
+            policy = policy_of(params, x)
+            action, log_prob, explorer_state = explorer.act(key, explorer_state, policy, lanes)
+            extras = (features, lanes.done, hidden, log_prob)
+            return (next_hidden, explorer_state, bonus_states), action, extras
+
+        def react(key, carry, step):
+            *others, bonus_states = carry
+            scored = [
+                (s, ()) if b.defer else b.score(jax.random.fold_in(key, i), s, step)
+                for i, (b, s) in enumerate(zip(bonuses, bonus_states, strict=True))
+            ]
+            return (*others, tuple(s for s, _ in scored)), tuple(raw for _, raw in scored)
+
+        carry = (state.hidden, state.explorer, state.bonuses)
+        lanes, (hidden, explorer_state, bonus_states), steps, finished, acted, raw = rollout(
+            key_rollout, env, env_params, state.lanes, carry, act, T, react if online else None
+        )
+        state = state._replace(lanes=lanes, hidden=hidden, explorer=explorer_state, bonuses=bonus_states)
+        return state, steps, finished, acted, raw if online else ((),) * len(bonuses)
+
+    def reward_streams(key, state: PPOState, steps: Step, features, raw):
+        """Scores what was deferred and shapes all: (state, rewards f32[T, N, K])."""
+        batch, rewards, bonus_states = Batch(steps, features), [], []
+        keys = iter(jax.random.split(key, max(len(bonuses), 1)))
+        waiting = iter(zip(state.bonuses, raw, strict=True))
+        for stream in streams:
+            if stream.bonus is None:
+                rewards.append(steps.reward)
+                continue
+            bonus_state, scored = next(waiting)
+            if stream.bonus.defer:
+                bonus_state, scored = score_rollout(next(keys), stream.bonus, bonus_state, steps)
+            bonus_state, shaped = stream.bonus.shape(bonus_state, scored, batch)
+            bonus_states.append(bonus_state)
+            rewards.append(shaped)
+        return state._replace(bonuses=tuple(bonus_states)), jnp.stack(rewards, -1)
+
+    def evaluate_rollout(state: PPOState, steps: Step, acted) -> tuple[jax.Array, jax.Array, jax.Array]:
+        """Values of the T observations, of their true successors and of the observations acted on next, [T, N, K].
+
+        The statistics a bonus shows of a successor that ended its episode are gone with the episode; those of the
+        observation before it stand in.
+        """
+        features, start, hidden, _ = acted
+        after, x = encode_rollout(state.params, hidden[0] if recurrent else hidden, steps.obs, features, start)
+        values = network.apply(state.params, x, method="critic")
+        last_features = features_of(state.bonuses)
+        _, x = encode(state.params, state.hidden, state.lanes.obs, last_features, state.lanes.done)
+        last = network.apply(state.params, x, method="critic")
+        reset_values = jnp.concatenate([values[1:], last[None]])
+        if not config.bootstrap_truncation:
+            return values, reset_values, reset_values
+
+        # The successor of a step that went on is acted on next, and that of a terminal step is worth nothing: only
+        # truncated steps have a successor that must be valued apart.
+        def value_successors(rows):
+            inputs = (after, steps.next_obs, features)
+            hidden, obs, shown = jax.tree.map(lambda x: x.reshape((T * N, *x.shape[2:]))[rows], inputs)
+            _, x = encode(state.params, hidden, obs, shown, jnp.zeros(N, bool))
+            return network.apply(state.params, x, method="critic")
+
+        known = reset_values.reshape((T * N, -1))
+        successor_values = map_selected(value_successors, steps.truncated.reshape(-1), known, N)
+        return values, successor_values.reshape(values.shape), reset_values
+
+    def loss_fn(params, batch: Transitions):
+        if recurrent:  # [B, T, ...] sequences, each from the hidden state it was collected with
+            inputs = (batch.obs, batch.features, batch.start)
+            obs, features, start = jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1), inputs)
+            _, x = encode_rollout(params, batch.hidden[:, 0], obs, features, start)
+            x = jnp.swapaxes(x, 0, 1).reshape((-1, x.shape[-1]))
+            batch = jax.tree.map(lambda y: y.reshape((-1, *y.shape[2:])), batch)
+        else:
+            _, x = encode(params, batch.hidden, batch.obs, batch.features, batch.start)
+        policy = policy_of(params, x)
+        values = network.apply(params, x, method="critic")
+        advantages = batch.advantages
+        if config.normalise_advantages:
+            advantages = (advantages - advantages.mean()) / (advantages.std() + 1e-8)
+        log_ratio = policy.log_prob(batch.action) - batch.log_prob
+        ratio = jnp.exp(log_ratio)
+        policy_term = policy_loss(ratio, advantages, config.clip_ratio)
+        value_term = value_loss(values, batch.values, batch.targets, config.clip_ratio, config.clip_values)
+        entropy = policy.entropy().mean()
+        metrics = {
+            "policy_loss": policy_term,
+            "value_loss": value_term,
+            "entropy": entropy,
+            "approx_kl": (ratio - 1.0 - log_ratio).mean(),
+            "clip_fraction": (jnp.abs(ratio - 1.0) > config.clip_ratio).mean(),
+        }
+        return policy_term + config.value_coef * value_term - config.entropy_coef * entropy, metrics
+
+    def learning_rate(t):
+        fraction = 1.0 - t / jnp.maximum(config.anneal_iterations, 1.0)
+        return config.learning_rate * jnp.where(config.anneal_iterations > 0, jnp.maximum(fraction, 0.0), 1.0)
+
+    def fit(key, state: PPOState, batch: Transitions):
+        """The epochs: (state, mean metrics of the losses)."""
+        rate = learning_rate(state.t)
+
+        def update(key, carry, minibatch):
+            params, opt_state = carry
+            grads, metrics = jax.grad(loss_fn, has_aux=True)(params, minibatch)
+            updates, opt_state = adam.update(grads, opt_state)
+            return (jax.tree.map(lambda p, u: p - rate * u, params, updates), opt_state), metrics
+
+        rows = jax.tree.map(
+            (lambda x: jnp.swapaxes(x, 0, 1)) if recurrent else (lambda x: x.reshape((T * N, *x.shape[2:]))), batch
+        )
+        (params, opt_state), metrics = minibatch_epochs(
+            key, update, (state.params, state.opt_state), rows, config.num_epochs, config.num_minibatches
+        )
+        return state._replace(params=params, opt_state=opt_state), jax.tree.map(jnp.mean, metrics)
+
+    def step(key, state: PPOState):
+        key_collect, key_score, key_fit, key_bonus = jax.random.split(key, 4)
+        state, steps, finished, acted, raw = collect(key_collect, state)
+        features, start, hidden, log_prob = acted
+        state, rewards = reward_streams(key_score, state, steps, features, raw)
+        values, successor_values, reset_values = evaluate_rollout(state, steps, acted)
+        ended, cut_off = steps.terminated, steps.truncated
+        if not config.bootstrap_truncation:
+            ended, cut_off = steps.done, jnp.zeros_like(steps.done)
+        next_values, stop, cut = stream_boundaries(ended, cut_off, successor_values, reset_values, episodic)
+        advantages = gae(rewards, values, next_values, stop, cut, gammas, lams)
+        coefs = jnp.stack([jnp.float32(s.coef(state.t) if callable(s.coef) else s.coef) for s in streams])
+        batch = Transitions(
+            steps.obs, features, start, hidden, steps.action, log_prob,
+            values, advantages @ coefs, advantages + values,
+        )  # fmt: skip
+        state, metrics = fit(key_fit, state, batch)
+
+        explained = explained_variance(values, batch.targets)
+        for k, stream in enumerate(streams):
+            metrics[f"{stream.name}_reward"] = rewards[..., k].mean()
+            metrics[f"{stream.name}_explained_variance"] = explained[k]
+        bonus_states = []
+        named = [stream for stream in streams if stream.bonus is not None]
+        keys = jax.random.split(key_bonus, max(len(bonuses), 1))
+        for stream, bonus_state, k in zip(named, state.bonuses, keys, strict=False):
+            bonus_state, learned = stream.bonus.update(k, bonus_state, Batch(steps, features))
+            bonus_states.append(bonus_state)
+            metrics |= {f"{stream.name}_{name}": value for name, value in learned.items()}
+
+        episodes, episode_metrics = summarise(state.lanes.episodes, finished)
+        visited = state.visited
+        if num_states:
+            visited = mark_visited(visited, steps.aux["state_id"])
+            metrics["coverage"] = visited.mean()
+        t = state.t + 1
+        state = state._replace(
+            lanes=state.lanes._replace(episodes=episodes), bonuses=tuple(bonus_states), visited=visited, t=t
+        )
+        return state, {"env_steps": N * (warmup + t * T), **episode_metrics, **metrics}
+
+    return Algorithm(init, step)
+
+
+def _check(env, env_params, config: PPOConfig, streams: Sequence[Stream], explorer: Explorer) -> None:
+    if not hasattr(env, "step_env"):
+        raise TypeError(f"env={env!r}: expected a gymnax environment, e.g. env, env_params = make('KeyRooms')")
+    for name in ("num_envs", "rollout_length", "num_epochs", "num_minibatches", "num_warmup_steps"):
+        if getattr(config, name) < 1:
+            raise ValueError(f"{name}={getattr(config, name)}: expected at least 1")
+    if config.gru_size < 0:
+        raise ValueError(f"gru_size={config.gru_size}: expected 0 (no recurrence) or a positive width")
+    if config.gru_size:
+        require_divisible("num_minibatches", config.num_minibatches, "num_envs (recurrent policy)", config.num_envs)
+    else:
+        samples = config.num_envs * config.rollout_length
+        require_divisible("num_minibatches", config.num_minibatches, "num_envs * rollout_length", samples)
+    if config.activation not in ACTIVATIONS:
+        raise ValueError(f"activation={config.activation!r}: choose one of {sorted(ACTIVATIONS)}")
+    if config.network not in ("mlp", "cnn"):
+        raise ValueError(f"network={config.network!r}: choose 'mlp' or 'cnn'")
+    shape = env.observation_space(env_params).shape
+    if config.network == "cnn" and (len(shape) != 3 or min(shape[:2]) < 3):
+        raise ValueError(f"network='cnn' needs observations [H, W, C] of at least 3 x 3, not {shape}: use 'mlp'")
+    require_streams(env, streams)
+    if explorer.discrete_only and not isinstance(env.action_space(env_params), spaces.Discrete):
+        raise ValueError(f"explorer is for discrete actions, but {env.name} has continuous ones: use on_policy()")

@@ -1,0 +1,113 @@
+"""The few flax modules that everybody shares: MLP, a small CNN, and the actor-critic that PPO trains."""
+
+from collections.abc import Sequence
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from flax.linen.initializers import orthogonal
+
+ACTIVATIONS = {"tanh": nn.tanh, "relu": nn.relu, "leaky_relu": nn.leaky_relu, "silu": nn.silu}
+
+
+class MLP(nn.Module):
+    """Dense layers with orthogonal weights: ``f32[..., d] -> f32[..., num_outputs]``.
+
+    Attributes:
+        hidden_sizes: widths of the hidden layers, gain sqrt(2).
+        num_outputs: width of the linear output layer.
+        activation: one of ``ACTIVATIONS``.
+        output_scale: gain of the output layer.
+    """
+
+    hidden_sizes: Sequence[int]
+    num_outputs: int
+    activation: str = "tanh"
+    output_scale: float = 2**0.5
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        for size in self.hidden_sizes:
+            x = ACTIVATIONS[self.activation](nn.Dense(size, kernel_init=orthogonal(2**0.5))(x))
+        return nn.Dense(self.num_outputs, kernel_init=orthogonal(self.output_scale))(x)
+
+
+class CNN(nn.Module):
+    """The small convolutional trunk of MinAtar (Young and Tian, 2019): ``f32[..., H, W, C] -> f32[..., size]``.
+
+    Attributes:
+        channels: filters of the 3 x 3 convolution.
+        size: width of the dense layer after it.
+    """
+
+    channels: int = 16
+    size: int = 128
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        lead = x.shape[:-3]
+        x = x.reshape((-1, *x.shape[-3:]))
+        x = nn.relu(nn.Conv(self.channels, (3, 3), padding="VALID", kernel_init=orthogonal(2**0.5))(x))
+        x = nn.relu(nn.Dense(self.size, kernel_init=orthogonal(2**0.5))(x.reshape((x.shape[0], -1))))
+        return x.reshape((*lead, self.size))
+
+
+class ActorCritic(nn.Module):
+    """Encoder, actor and critic towers with K value heads.
+
+    ``encode`` turns observations into the towers' input (flattening, a CNN, or a GRU over time), so that a learner can
+    act with the actor alone and value a whole rollout in one batch.
+
+    Attributes:
+        num_outputs: logits of a discrete action, or dimensions of a continuous one.
+        num_values: K.
+        obs_ndim: number of axes of one observation.
+        hidden_sizes, activation: of both towers.
+        network: "mlp" or "cnn".
+        gru_size: width of the recurrent core; 0 for none.
+        continuous: adds the state-independent log standard deviation, f32[num_outputs].
+    """
+
+    num_outputs: int
+    num_values: int
+    obs_ndim: int
+    hidden_sizes: Sequence[int] = (64, 64)
+    activation: str = "tanh"
+    network: str = "mlp"
+    gru_size: int = 0
+    continuous: bool = False
+
+    def setup(self):
+        if self.network == "cnn":
+            self.trunk = CNN()
+        if self.gru_size:
+            self.core = nn.GRUCell(self.gru_size)
+        self.actor_tower = MLP(self.hidden_sizes, self.num_outputs, self.activation, 0.01)
+        self.critic_tower = MLP(self.hidden_sizes, self.num_values, self.activation, 1.0)
+        if self.continuous:
+            self.log_std = self.param("log_std", nn.initializers.zeros, (self.num_outputs,))
+
+    def encode(self, carry: jax.Array, obs: jax.Array, features: jax.Array, start: jax.Array):
+        """``(carry f32[..., gru_size], obs, features f32[..., F], start bool[...]) -> (carry, f32[..., d])``.
+
+        ``start`` marks the first step of an episode, where the recurrent state is cleared.
+        """
+        x = obs.astype(jnp.float32)
+        x = self.trunk(x) if self.network == "cnn" else x.reshape((*x.shape[: x.ndim - self.obs_ndim], -1))
+        if features.shape[-1]:
+            x = jnp.concatenate([x, features], -1)
+        if self.gru_size:
+            carry, x = self.core(jnp.where(start[..., None], 0.0, carry), x)
+        return carry, x
+
+    def actor(self, x: jax.Array) -> tuple[jax.Array, ...]:
+        """``f32[..., d] -> (logits,)`` of a discrete policy, or ``(mean, log_std)`` of a Gaussian one."""
+        return (self.actor_tower(x), self.log_std) if self.continuous else (self.actor_tower(x),)
+
+    def critic(self, x: jax.Array) -> jax.Array:
+        """``f32[..., d] -> f32[..., K]``."""
+        return self.critic_tower(x)
+
+    def __call__(self, carry, obs, features, start):
+        carry, x = self.encode(carry, obs, features, start)
+        return self.actor(x), self.critic(x)

@@ -1,0 +1,99 @@
+"""Every bonus keeps the six contracts, and each contract refuses a bonus that breaks it."""
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from purejaxexplore.blocks.rollout import Step
+from purejaxexplore.bonuses.bonus import Bonus, BonusState, observe_nothing
+from purejaxexplore.bonuses.counts import CountsConfig, counts
+from purejaxexplore.bonuses.rnd import RNDConfig, rnd
+from purejaxexplore.bonuses.sofe import sofe
+from purejaxexplore.testing import check_bonus, random_steps
+
+SMALL_RND = RNDConfig(keep_fraction=0.5, feature_dim=4, target_sizes=(5,), predictor_sizes=(5, 5))
+BONUSES = {
+    "rnd": lambda: rnd(SMALL_RND),
+    "episodic counts": lambda: counts(CountsConfig(6)),
+    "lifelong counts": lambda: counts(CountsConfig(6, episodic=False)),
+    "salesman": lambda: counts(CountsConfig(6, reward="salesman")),
+    "sofe": lambda: sofe(CountsConfig(6)),
+}
+
+
+@pytest.mark.parametrize("name", BONUSES)
+def test_keeps_the_contracts(name, corridor):
+    check_bonus(BONUSES[name](), random_steps(*corridor))
+
+
+def _bonus(score, *, mem=lambda steps: (), life=(), update=lambda key, state, batch: (state, {}), learn=()):
+    def init(key, steps):
+        return BonusState(learn=learn, life=life, mem=mem(steps), norm=jnp.zeros(steps.reward.shape[1]), t=jnp.int32(0))
+
+    def shape(state, raw, batch):
+        return state._replace(t=state.t + 1), raw
+
+    return Bonus(init, lambda state: observe_nothing(state.norm.shape[0]), score, shape, update)
+
+
+def _position(step: Step) -> jax.Array:
+    return step.next_obs[:, 0]
+
+
+def _never_cleared(key, state, step):
+    return state._replace(mem=state.mem + 1), state.mem
+
+
+def _compared_across_lanes(key, state, step):
+    return state, _position(step) - _position(step)[0]
+
+
+def _float_table_in_lane_order(key, state, step):
+    life = 0.9 * state.life + step.next_obs[0, 0]
+    return state._replace(life=life), _position(step)
+
+
+def _writes_learn(key, state, step):
+    return state._replace(learn=state.learn + 1), _position(step)
+
+
+def _blind(key, state, step):
+    return state, jnp.zeros(step.reward.shape)
+
+
+def _infinite_at_zero(key, state, step):
+    return state, 1 / jnp.abs(step.next_obs).sum(-1)
+
+
+def _impure_score():
+    calls = []
+
+    def score(key, state, step):
+        calls.append(None)
+        return state, _position(step) + len(calls)
+
+    return score
+
+
+@pytest.mark.parametrize(
+    "broken, message",
+    [
+        (_bonus(_never_cleared, mem=lambda steps: jnp.zeros(steps.reward.shape[1])), "episode isolation"),
+        (_bonus(_compared_across_lanes), "deferral|equivariance"),
+        (_bonus(_float_table_in_lane_order, life=jnp.zeros(())), "equivariance: life"),
+        (_bonus(_writes_learn, learn=jnp.zeros(()))._replace(defer=False), "score may not write learn"),
+        (_bonus(_blind, update=lambda k, s, batch: (s._replace(norm=s.norm + 1), {})), "update may not write norm"),
+        (_bonus(_blind, update=lambda k, s, batch: (s._replace(learn=1), {})), "state after update"),
+        (_bonus(_infinite_at_zero), "finite: zero observations"),
+        (_bonus(_impure_score()), "deferral"),
+        (_bonus(lambda k, s, step: (s, jnp.flip(_position(step)))), "deferral|equivariance"),
+    ],
+)
+def test_refuses_what_breaks_a_contract(broken, message, corridor):
+    with pytest.raises(AssertionError, match=message):
+        check_bonus(broken, random_steps(*corridor))
+
+
+def test_refuses_too_small_rollouts(corridor):
+    with pytest.raises(ValueError, match="num_envs=1"):
+        check_bonus(rnd(), random_steps(*corridor), num_envs=1)
