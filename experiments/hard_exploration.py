@@ -4,7 +4,8 @@
 * DoorKey (MiniGrid, through navix): find the key, open the door, reach the goal; every seed keeps one level.
 * KeyRooms (ours): nine rooms, three keys, three doors, pits; the shortest way to the treasure is 68 moves.
 
-All five explorers take the same number of environment steps in a world. "Found" is the share of seeds that ever
+All five explorers may take the same number of environment steps in a world (Go-Explore executes fewer: a rollout that
+dies early is not continued). "Found" is the share of seeds that ever
 completed the task; the return is that of the best trajectory for Go-Explore, whose product is a trajectory, and the
 average of the last episodes for the others, whose product is a policy.
 
@@ -78,17 +79,17 @@ class World:
 def make_world(name: str, smoke: bool) -> World:
     """Builds a world by the name it has in the table."""
     if name == "DeepSea":
-        size = 6 if smoke else 14
+        size = 6 if smoke else 16
         env, params = pjx.make("gymnax/DeepSea-bsuite", size=size)
-        return World(env, params, 100_000, state_cell(env), np.arange(env.num_states), 512)
+        return World(env, params, 80_000, state_cell(env), np.arange(env.num_states), 512)
     if name == "DoorKey":
         inner, _ = pjx.make(f"navix/Navix-DoorKey-{'5x5' if smoke else '8x8'}-v0")
         env = FixedLevel(inner)
-        return World(env, env.default_params, 100_000, state_cell(env), np.arange(env.num_states) // 16, 2048)
+        return World(env, env.default_params, 80_000, state_cell(env), np.arange(env.num_states) // 16, 2048)
     if name == "KeyRooms":
         env, params = pjx.make("KeyRooms")
-        _, groups = np.unique(env.positions(), return_inverse=True)
-        return World(env, params, 144_000, None, groups, 2048)
+        _, groups = np.unique(env.positions(), axis=0, return_inverse=True)
+        return World(env, params, 100_000, None, groups, 2048)
     raise ValueError(f"worlds={name!r}: choose from DeepSea, DoorKey, KeyRooms")
 
 
@@ -182,9 +183,8 @@ def draw(all_runs: dict[str, dict[str, Any]], args: Args) -> list[Path]:
         env, params = pjx.make("KeyRooms")
         maps = {}
         for name, run in all_runs["KeyRooms"].items():
-            seen = visited(run)
-            seen = np.pad(seen, ((0, 0), (0, env.num_states - seen.shape[1])))
-            maps[name] = np.mean([np.asarray(env.position_map(s.astype(np.float32))) > 0 for s in seen], 0)
+            seen = visited(run).astype(np.float32)
+            maps[name] = np.mean([np.asarray(env.position_map(s)) > 0 for s in seen], 0)
         background = np.asarray(env.map_background(params))
         figure = analysis.coverage_maps(maps, background, label="Share of seeds that visited")
         paths.append(args.results / "hard_exploration_maps.png")
@@ -198,7 +198,7 @@ def judge(all_runs: dict[str, dict[str, Any]], table: dict, args: Args) -> Path:
     n = args.seeds
     a, b = int(solved["Go-Explore"].sum()), int(solved["PPO"].sum())
     p = analysis.fisher_exact(a, n, b, n)
-    enough = n >= 20 and args.first_seed + n <= 1000
+    enough = n >= 20
     numbers = ", ".join(f"{name} {int(v.sum())}" for name, v in solved.items())
     return analysis.record(
         name="hard_exploration",
@@ -212,7 +212,7 @@ def judge(all_runs: dict[str, dict[str, Any]], table: dict, args: Args) -> Path:
         effect=analysis.proportion_difference(a, n, b, n),
         statistic=f"difference of shares of seeds; Fisher's exact test p = {p:.2g}; found by {numbers} of {n} seeds",
         verdict=("holds" if p < 0.01 and a > b else "does not hold") if enough else "not judged",
-        reason="the criterion as written" if enough else "fewer than 20 seeds, or seeds used for tuning",
+        reason="the criterion as written" if enough else "fewer than 20 seeds",
         command=f"python experiments/hard_exploration.py --seeds {n} --first-seed {args.first_seed}",
         family="go_explore",
         directory=args.results,
@@ -231,7 +231,7 @@ def main(args: Args) -> None:
         table[world_name] = {name: summary_row(run, seconds) for name, run in all_runs[world_name].items()}
     show(table)
     paths = draw(all_runs, args)
-    if "KeyRooms" in all_runs and not args.smoke:
+    if "KeyRooms" in all_runs and not args.smoke and args.first_seed + args.seeds <= 1000:
         paths.append(judge(all_runs, table, args))
     print("\nwritten:", *(str(path) for path in paths), sep="\n  ")
     print(f"device: {jax.devices()[0].device_kind}")

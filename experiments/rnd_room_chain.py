@@ -134,7 +134,7 @@ def main(args: Args) -> None:
     figure = analysis.learning_curves(shown, "success", title="RoomChain, six rooms")
     figure.savefig(args.results / "rnd_room_chain.png", dpi=200)
     print("written:", args.results / "rnd_room_chain.png")
-    if args.smoke:
+    if args.smoke or args.first_seed + seeds > 1000:
         return
 
     loss = np.asarray(runs["PPO+RND"].metrics["rnd_predictor_loss"])
@@ -148,7 +148,7 @@ def main(args: Args) -> None:
         p = float(analysis.fisher_exact(a, seeds, b, seeds))
         holds = a >= 0.6 * seeds and b <= 0.2 * seeds and p < 0.01
         holds = holds and (not mechanism or (fall >= 3 and ratio < 0.2))
-        enough = seeds >= 20 and args.first_seed + seeds <= 1000
+        enough = seeds >= 20
         path = analysis.record(
             name=entry,
             claim=f"PPO with RND solves RoomChain(6, 4), which {baseline} does not.",
@@ -163,7 +163,7 @@ def main(args: Args) -> None:
             statistic=f"difference of shares of seeds; Fisher's exact test p = {p:.2g}; solved by {numbers} of {seeds}"
             f" seeds; median predictor error fell {fall:.1f} x; median error ratio, most to never visited, {ratio:.3f}",
             verdict=("holds" if holds else "does not hold") if enough else "not judged",
-            reason="the criterion as written" if enough else "fewer than 20 seeds, or seeds used for tuning",
+            reason="the criterion as written" if enough else "fewer than 20 seeds",
             command=f"python experiments/rnd_room_chain.py --seeds {seeds} --first-seed {args.first_seed}",
             family="bonuses",
             directory=args.results,

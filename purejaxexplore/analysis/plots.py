@@ -182,7 +182,7 @@ def _coverage_row(visits, backgrounds, scale, label, ax) -> "Figure":
     visits = {name: _tiles(name, visits[name], backgrounds[name], scale) for name in visits}
     norm = _norm(visits, scale)
     tallest = max(len(b) / b.shape[1] for b in map(np.asarray, backgrounds.values()))
-    columns = min(4, len(visits))
+    columns = min(5, len(visits))
     rows = -(-len(visits) // columns)
     width = HALF_WIDTH if columns == 1 else FULL_WIDTH
     with style():

@@ -68,11 +68,19 @@ def summarise(episodes: Episodes, finished: Finished) -> tuple[Episodes, dict[st
     return episodes._replace(last=last), {"episodes": count.astype(jnp.int32), **last}
 
 
-def num_visitable(env) -> int:
-    """How many states of ``env`` coverage counts: ``num_reachable``, else ``num_states``, or 0 if it numbers none."""
-    return getattr(env, "num_reachable", env.num_states) if hasattr(env, "state_id") else 0
+def no_state_visited(env) -> jax.Array:
+    """bool[num_states], all False; bool[0] where ``env`` does not number its states."""
+    return jnp.zeros(env.num_states if hasattr(env, "state_id") else 0, bool)
 
 
 def mark_visited(visited: jax.Array, state_ids: jax.Array) -> jax.Array:
     """Sets ``visited: bool[S]`` at ``state_ids: i32[...]``; ids of S and above are ignored."""
     return visited.at[state_ids.reshape(-1)].set(True, mode="drop")
+
+
+def coverage(env, visited: jax.Array) -> jax.Array:
+    """f32[], visited share of the ``num_reachable`` states (of all numbered ones where ``env`` does not say).
+
+    An id that all ends of episodes share is visited without being reachable; it cannot lift the share above 1.
+    """
+    return jnp.minimum(visited.sum() / getattr(env, "num_reachable", env.num_states), 1.0)

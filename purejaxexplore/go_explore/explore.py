@@ -39,6 +39,7 @@ from purejaxexplore.archives import cells, indices, trajectory, weights
 from purejaxexplore.archives.archive import Archive
 from purejaxexplore.archives.counters import COUNTERS, count_visits
 from purejaxexplore.archives.packing import like, packing
+from purejaxexplore.blocks.episodes import coverage
 from purejaxexplore.blocks.sampling import sample_slots
 
 
@@ -332,15 +333,14 @@ def go_explore(
     def metrics(state):
         num_cells = state.archive.filled.sum(dtype=jnp.int32)
         if state.visited is None:
-            coverage = num_cells / config.capacity
+            covered = num_cells / config.capacity
         else:
-            # An id that all ends of episodes share is visited without being one of the reachable states.
-            coverage = jnp.minimum(state.visited.sum() / getattr(env, "num_reachable", num_states), 1.0)
+            covered = coverage(env, state.visited)
         return {
             "env_steps": state.env_steps,
             "env_steps_replayed": state.env_steps_replayed,
             "cells": num_cells,
-            "coverage": coverage,
+            "coverage": covered,
             "best_score": state.best.score,
             "episode_return": state.best.score,
             "episode_length": state.best.length,

@@ -21,7 +21,7 @@ from flax import struct
 from gymnax.environments import spaces
 
 from purejaxexplore.algorithm import Algorithm
-from purejaxexplore.blocks.episodes import mark_visited, num_visitable, summarise
+from purejaxexplore.blocks.episodes import coverage, mark_visited, no_state_visited, summarise
 from purejaxexplore.blocks.gae import gae, stream_boundaries
 from purejaxexplore.blocks.minibatches import minibatch_epochs, require_divisible
 from purejaxexplore.blocks.rollout import Lanes, Step, reset_lanes, rollout
@@ -91,7 +91,7 @@ class PPOState(NamedTuple):
         hidden: f32[N, gru_size], recurrent state.
         explorer: the explorer's state.
         bonuses: one state a bonus, in the order of the streams.
-        visited: bool[num_reachable], states ever visited; bool[0] where the environment does not number its states.
+        visited: bool[num_states], states ever visited; bool[0] where the environment does not number its states.
         t: i32[], iterations done.
     """
 
@@ -183,7 +183,7 @@ def ppo(
     gammas = jnp.stack([jnp.float32(stream.gamma) for stream in streams])
     lams = jnp.stack([jnp.float32(stream.lam) for stream in streams])
     episodic = tuple(stream.episodic for stream in streams)
-    num_states = num_visitable(env)
+    numbered = hasattr(env, "state_id")
     warmup = config.num_warmup_steps if bonuses else 0
 
     def policy_of(params, x):
@@ -225,8 +225,8 @@ def ppo(
             bonus_states = tuple(bonus.init(k, steps) for bonus, k in zip(bonuses, keys, strict=True))
         hidden = jnp.zeros((N, config.gru_size))
         params = network.init(key_net, hidden, lanes.obs, features_of(bonus_states), lanes.done)
-        visited = jnp.zeros(num_states, bool)
-        if num_states:
+        visited = no_state_visited(env)
+        if numbered:
             visited = mark_visited(visited, jax.vmap(env.state_id, in_axes=(0, None))(lanes.env_state, env_params))
         explorer_state = explorer.init(key_explorer, N)
         return PPOState(
@@ -313,7 +313,7 @@ def ppo(
             obs, features, start = jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1), inputs)
             _, x = encode_rollout(params, batch.hidden[:, 0], obs, features, start)
             x = jnp.swapaxes(x, 0, 1).reshape((-1, x.shape[-1]))
-            batch = jax.tree.map(lambda y: y.reshape((-1, *y.shape[2:])), batch)
+            batch = jax.tree.map(lambda y: y.reshape((y.shape[0] * y.shape[1], *y.shape[2:])), batch)
         else:
             _, x = encode(params, batch.hidden, batch.obs, batch.features, batch.start)
         policy = policy_of(params, x)
@@ -389,9 +389,9 @@ def ppo(
 
         episodes, episode_metrics = summarise(state.lanes.episodes, finished)
         visited = state.visited
-        if num_states:
+        if numbered:
             visited = mark_visited(visited, steps.aux["state_id"])
-            metrics["coverage"] = visited.mean()
+            metrics["coverage"] = coverage(env, visited)
         t = state.t + 1
         state = state._replace(
             lanes=state.lanes._replace(episodes=episodes), bonuses=tuple(bonus_states), visited=visited, t=t

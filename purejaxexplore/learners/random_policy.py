@@ -6,14 +6,14 @@ import jax
 import jax.numpy as jnp
 
 from purejaxexplore.algorithm import Algorithm
-from purejaxexplore.blocks.episodes import mark_visited, num_visitable, summarise
+from purejaxexplore.blocks.episodes import coverage, mark_visited, no_state_visited, summarise
 from purejaxexplore.blocks.rollout import Lanes, reset_lanes, rollout
 
 
 class RandomPolicyState(NamedTuple):
     """Attributes:
     lanes: the N environments.
-    visited: bool[num_reachable], states ever visited; bool[0] where the environment does not number its states.
+    visited: bool[num_states], states ever visited; bool[0] where the environment does not number its states.
     t: i32[], iterations done.
     """
 
@@ -32,15 +32,15 @@ def random_policy(env, env_params, *, num_envs: int = 16, rollout_length: int = 
         if value < 1:
             raise ValueError(f"{name}={value}: expected at least 1")
     action_space = env.action_space(env_params)
-    num_states = num_visitable(env)
+    numbered = hasattr(env, "state_id")
 
     def act(key, carry, lanes):
         return carry, jax.vmap(action_space.sample)(jax.random.split(key, num_envs)), ()
 
     def init(key):
         lanes = reset_lanes(key, env, env_params, num_envs)
-        visited = jnp.zeros(num_states, bool)
-        if num_states:
+        visited = no_state_visited(env)
+        if numbered:
             visited = mark_visited(visited, jax.vmap(env.state_id, in_axes=(0, None))(lanes.env_state, env_params))
         return RandomPolicyState(lanes, visited, jnp.int32(0))
 
@@ -48,9 +48,9 @@ def random_policy(env, env_params, *, num_envs: int = 16, rollout_length: int = 
         lanes, _, steps, finished, *_ = rollout(key, env, env_params, state.lanes, (), act, rollout_length)
         episodes, metrics = summarise(lanes.episodes, finished)
         visited = state.visited
-        if num_states:
+        if numbered:
             visited = mark_visited(visited, steps.aux["state_id"])
-            metrics["coverage"] = visited.mean()
+            metrics["coverage"] = coverage(env, visited)
         t = state.t + 1
         metrics["env_steps"] = num_envs * rollout_length * t
         return RandomPolicyState(lanes._replace(episodes=episodes), visited, t), metrics

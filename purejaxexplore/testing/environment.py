@@ -45,9 +45,11 @@ def check_environment(
         eager: False leaves out the step without ``jit``, which takes a minute in the largest worlds.
 
     Raises:
+        ValueError: ``num_steps`` or ``num_envs`` is too small.
         AssertionError: a promise is broken; the message says which, where, and what was found instead.
     """
-    _require(num_steps >= 6, f"num_steps={num_steps!r}: expected at least 6")
+    if num_steps < 6 or num_envs < 1:
+        raise ValueError(f"num_steps={num_steps!r}, num_envs={num_envs!r}: expected at least 6 steps and 1 copy")
     close = {"rtol": tolerance, "atol": tolerance}
     limit = num_steps // 3
     params, limited = _with_limit(params, limit)
@@ -55,8 +57,8 @@ def check_environment(
     observation_space, action_space = _check_types(env, params)
 
     play, single = _programs(env)
-    action = jax.vmap(action_space.sample)(jax.random.split(key_reset, num_envs))
-    blank = _blank_state(env, params, key_reset, num_envs)
+    action = jax.vmap(action_space.sample)(jax.random.split(key_play, num_envs))
+    blank = _blank_state(env, params, key_play, num_envs)
     obs, state = play(jax.random.split(key_reset, num_envs), blank, action, params)["started"]
     _require_in_space("reset_env", observation_space, obs)
     age = np.zeros(num_envs, int)
@@ -277,4 +279,6 @@ def _require_in_space(claim: str, space: spaces.Space, batch: Any) -> None:
         _require(fits, f"{claim}: {value.dtype}{value.shape[1:]}, expected {dtype}{shape}")
         discrete = isinstance(space, spaces.Discrete)
         low, high = (0, space.n - 1) if discrete else (np.asarray(space.low), np.asarray(space.high))
-        _require(np.all(value >= low) and np.all(value <= high), f"{claim}: {value!r} is not in {space}")
+        slack = 1e-6 if np.issubdtype(dtype, np.floating) else 0  # rounding
+        inside = np.all(value >= low - slack) and np.all(value <= high + slack)
+        _require(inside, f"{claim}: {value!r} is not in {space}")

@@ -176,6 +176,17 @@ def test_navix_tells_the_goal_from_the_time_limit():
     assert info["state_id"] == (3 * 5 + 3) * 4 + 1  # row 3, column 3, facing down
 
 
+def test_navix_own_time_limit_ends_nothing():
+    env, params = envs.make("navix/Navix-Empty-5x5-v0")
+    own_limit = params.max_steps_in_episode
+    _, state = env.reset(jax.random.key(0), params)
+    late = state.replace(time=jnp.int32(own_limit - 1))
+    for limit in (own_limit, own_limit + 1):
+        params = params.replace(max_steps_in_episode=limit)
+        _, _, _, terminated, truncated, _ = env.step(jax.random.key(0), late, jnp.int32(0), params)
+        assert not terminated and bool(truncated) == (limit == own_limit)
+
+
 def test_navix_numbers_the_key_and_the_door():
     env, params = envs.make("navix/Navix-DoorKey-5x5-v0")
     assert env.num_states == 5 * 5 * 4 * 2 * 2
