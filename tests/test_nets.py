@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from purejaxexplore.nets import CNN, MLP, ActorCritic
+from purejaxexplore.nets import CNN, MLP, ActorCritic, orthogonal
 
 
 def test_mlp_is_its_matrix_products():
@@ -67,3 +67,10 @@ def test_a_gaussian_actor_has_one_log_std_a_dimension():
     (mean, log_std), _ = net.apply(net.init(jax.random.key(0), *arguments), *arguments)
     assert mean.shape == (3, 2)
     np.testing.assert_array_equal(log_std, np.zeros(2))
+
+
+@pytest.mark.parametrize("shape", [(8, 8), (20, 6), (6, 20), (3, 3, 2, 5)])
+def test_orthogonal_weights_are_orthonormal(shape):
+    weights = np.asarray(orthogonal(2.0)(jax.random.key(0), shape)).reshape(-1, shape[-1]) / 2.0
+    gram = weights.T @ weights if weights.shape[0] >= weights.shape[1] else weights @ weights.T
+    np.testing.assert_allclose(gram, np.eye(len(gram)), atol=1e-5)
