@@ -16,7 +16,7 @@ test: $(VENV)/.test
 	$(PY) -m pytest -q
 
 fast-test: $(VENV)/.test
-	$(PY) -m pytest -q -m "not slow" --ignore=tests/envs/test_suites.py
+	$(PY) -m pytest -q -m "not slow and not reproduction" --ignore=tests/envs/test_suites.py
 
 lint: $(VENV)/.dev
 	$(VENV)/bin/ruff check .

@@ -79,17 +79,17 @@ class World:
 def make_world(name: str, smoke: bool) -> World:
     """Builds a world by the name it has in the table."""
     if name == "DeepSea":
-        size = 6 if smoke else 16
+        size = 6 if smoke else 14
         env, params = pjx.make("gymnax/DeepSea-bsuite", size=size)
-        return World(env, params, 80_000, state_cell(env), np.arange(env.num_states), 512)
+        return World(env, params, 50_000, state_cell(env), np.arange(env.num_states), 512)
     if name == "DoorKey":
         inner, _ = pjx.make(f"navix/Navix-DoorKey-{'5x5' if smoke else '8x8'}-v0")
         env = FixedLevel(inner)
-        return World(env, env.default_params, 80_000, state_cell(env), np.arange(env.num_states) // 16, 2048)
+        return World(env, env.default_params, 50_000, state_cell(env), np.arange(env.num_states) // 16, 2048)
     if name == "KeyRooms":
         env, params = pjx.make("KeyRooms")
         _, groups = np.unique(env.positions(), axis=0, return_inverse=True)
-        return World(env, params, 100_000, None, groups, 2048)
+        return World(env, params, 80_000, None, groups, 2048)
     raise ValueError(f"worlds={name!r}: choose from DeepSea, DoorKey, KeyRooms")
 
 

@@ -1,0 +1,27 @@
+"""Runs the experiments at their judged size and checks that each wrote its entry of the ledger, whatever the verdict."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from purejaxexplore.analysis import load_ledger, update_readme
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.reproduction
+@pytest.mark.parametrize(
+    ("script", "entries"),
+    [
+        pytest.param("hard_exploration.py", {"hard_exploration"}, id="go_explore"),
+        pytest.param("rnd_room_chain.py", {"rnd_room_chain", "rnd_standardised"}, id="bonuses"),
+    ],
+)
+def test_experiment_judges_its_claims(script, entries):
+    subprocess.run([sys.executable, f"experiments/{script}"], cwd=ROOT, check=True)
+    judged = {claim.name: claim for claim in load_ledger(ROOT / "experiments/results")}
+    assert entries <= judged.keys()
+    assert all(len(judged[name].judging_seeds) >= 20 for name in entries)
+    update_readme(ROOT / "README.md", ROOT / "experiments/results")
