@@ -1,4 +1,4 @@
-"""Runs the experiments at their judged size and checks that each wrote its entry of the ledger, whatever the verdict."""
+"""Runs the experiments at their judged size and checks that each wrote its ledger entry, whatever the verdict."""
 
 import subprocess
 import sys
