@@ -81,4 +81,4 @@ def test_initialising_many_networks_uses_no_batched_qr():
     net = ActorCritic(4, 1, 1, (128, 128), gru_size=8)
     inputs = (jnp.zeros((2, 8)), jnp.zeros((2, 5)), jnp.zeros((2, 0)), jnp.zeros(2, bool))
     program = jax.make_jaxpr(jax.vmap(lambda key: net.init(key, *inputs)))(jax.random.split(jax.random.key(0), 3))
-    assert not any(word in str(program) for word in ("householder", "geqrf", " qr"))
+    assert not any(word in str(program) for word in ("householder", "geqrf", "= qr["))
