@@ -213,7 +213,8 @@ def judge(all_runs: dict[str, dict[str, Any]], table: dict, args: Args) -> Path:
         statistic=f"difference of shares of seeds; Fisher's exact test p = {p:.2g}; found by {numbers} of {n} seeds",
         verdict=("holds" if p < 0.01 and a > b else "does not hold") if enough else "not judged",
         reason="the criterion as written" if enough else "fewer than 20 seeds",
-        command=f"python experiments/hard_exploration.py --seeds {n} --first-seed {args.first_seed}",
+        command=f"python experiments/hard_exploration.py --seeds {n} --first-seed {args.first_seed} "
+        f"--worlds {' '.join(args.worlds)}",
         family="go_explore",
         directory=args.results,
     )

@@ -96,7 +96,10 @@ def closed_door(number: int) -> np.ndarray:
     tile = _plain(tuple(colour * 0.55))
     tile = _paint(tile, _box(0.1, 0.9, 0.1, 0.9), tuple(colour))
     tile = _paint(tile, _box(0.1, 0.17, 0.1, 0.9), tuple(colour + (255 - colour) * 0.4))
-    slot = lambda v, u: (abs(u - 0.5) < 0.16 * v - 0.04) & (v > 0.45) & (v < 0.74)  # noqa: E731
+
+    def slot(v, u):
+        return (abs(u - 0.5) < 0.16 * v - 0.04) & (v > 0.45) & (v < 0.74)
+
     for part in (_disc(0.43, 0.5, 0.12), slot):
         tile = _paint(tile, part, (255, 250, 235))
     return _pixels(tile)
@@ -104,7 +107,10 @@ def closed_door(number: int) -> np.ndarray:
 
 def open_door(number: int) -> np.ndarray:
     """The open door of key ``number``, ``u8[16, 16, 3]``: floor with four posts."""
-    posts = lambda v, u: (abs(v - 0.5) > 0.26) & (abs(u - 0.5) > 0.26)  # noqa: E731
+
+    def posts(v, u):
+        return (abs(v - 0.5) > 0.26) & (abs(u - 0.5) > 0.26)
+
     return _pixels(_paint(floor().astype(np.float64), posts, COLOURS[number]))
 
 
