@@ -4,9 +4,10 @@
 - ``navix``, ``craftax``: our adapters against the same environments through their own interface. Craftax's auto-reset
   builds a world at every step; ``fixed_level`` is our adapter with one level, the cheapest reset there is.
 
-``keys_only`` draws the same actions and keys and steps nothing: what is left when a world costs nothing. All of a group
-take turns in one process, with a 2048 matrix product for the state of the machine. One JSON line a group and number of
-lanes goes to ``experiments/results/benchmarks/stepping.jsonl``.
+All keys and actions of a run are drawn in two bulk calls before its loop, as ``blocks.rollout`` does, and count in the
+time; ``keys_only`` is that drawing alone: what is left when a world costs nothing. All of a group take turns in one
+process, with a 2048 matrix product for the state of the machine. One JSON line a group and number of lanes goes to
+``experiments/results/benchmarks/stepping.jsonl``.
 
     python experiments/benchmarks/stepping.py --groups worlds navix
 """
@@ -143,15 +144,18 @@ def compile_world(world: World, lanes: int, num_steps: int) -> tuple[timing.Comp
     step = jax.vmap(world.step)
 
     def run(key, state):
-        def advance(carry, key):
+        def advance(carry, action_keys):
             state, total = carry
-            key_action, key_step = jax.random.split(key)
-            action = jax.random.randint(key_action, (lanes,), 0, world.num_actions)
-            observation, reward, state = step(jax.random.split(key_step, lanes), state, action)
-            consumed = sum(leaf.sum(dtype=jnp.float32) for leaf in jax.tree.leaves(observation))
-            return (state, total + consumed + reward.sum(dtype=jnp.float32)), None
+            action, keys = action_keys
+            observation, reward, state = step(keys, state, action)
+            consumed = sum(jax.vmap(jnp.sum)(leaf.astype(jnp.float32)) for leaf in jax.tree.leaves(observation))
+            return (state, total + consumed + reward), None
 
-        return jax.lax.scan(advance, (state, jnp.float32(0)), jax.random.split(key, num_steps))[0]
+        key_action, key_step = jax.random.split(key)
+        bits = jax.random.bits(key_action, (num_steps, lanes))
+        actions = (bits % world.num_actions).astype(jnp.int32)
+        keys = jax.random.split(key_step, (num_steps, lanes))
+        return jax.lax.scan(advance, (state, jnp.zeros(lanes)), (actions, keys))[0]
 
     key = jax.random.key(0)
     state = jax.tree.map(jnp.asarray, jax.jit(reset)(jax.random.split(key, lanes)))
