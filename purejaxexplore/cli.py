@@ -9,8 +9,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Literal
 
+from purejaxexplore.checks import nearest
 from purejaxexplore.runner.cache import enable_compilation_cache
-from purejaxexplore.runner.checks import nearest
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

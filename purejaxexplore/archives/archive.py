@@ -18,6 +18,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from purejaxexplore.checks import require_at_least
+
 _WORST_TIE = jnp.iinfo(jnp.int32).max
 OPTIONAL_FIELDS = ("tie", "node", "seen", "chosen", "fresh", "thr", "key")
 FREE = np.uint32(0xFFFFFFFF)  # fingerprint of an unclaimed slot: the largest, so that a scatter-min claims it
@@ -96,8 +98,7 @@ def init(payload: Any, capacity: int, fields: tuple[str, ...] = (), descriptor_s
     Raises:
         ValueError: ``capacity`` is not positive, or a field is unknown.
     """
-    if not isinstance(capacity, int) or capacity < 1:
-        raise ValueError(f"capacity={capacity!r}: expected a positive whole number of slots")
+    require_at_least(1, capacity=capacity)
     for name in fields:
         if name not in OPTIONAL_FIELDS:
             raise ValueError(f"fields={fields!r}: {name!r} is unknown, expected some of {', '.join(OPTIONAL_FIELDS)}")

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from purejaxexplore.archives.indices import grid_slots
+from purejaxexplore.checks import require_at_least
 
 CellFunction = Callable[[Any, Any, Any], jax.Array]
 
@@ -89,9 +90,7 @@ def downscaled(height: int, width: int, depth: int, pixel_range: float = 256.0) 
     Raises:
         ValueError: a size is not positive.
     """
-    for name, value in (("height", height), ("width", width), ("depth", depth)):
-        if value < 1:
-            raise ValueError(f"{name}={value!r}: expected a positive whole number")
+    require_at_least(1, height=height, width=width, depth=depth)
 
     def cell(observation, state, params):
         image = jnp.asarray(observation, jnp.float32)

@@ -11,6 +11,7 @@ import numpy as np
 from flax import struct
 
 from purejaxexplore.bonuses.bonus import Bonus, BonusState, observe_nothing
+from purejaxexplore.checks import choice, require_at_least
 
 REWARDS = {"sqrt": lambda n: jax.lax.rsqrt(n.astype(jnp.float32)), "salesman": lambda n: (n == 1).astype(jnp.float32)}
 
@@ -43,10 +44,8 @@ def counts(config: CountsConfig, groups: np.ndarray | None = None) -> Bonus:
     Raises:
         ValueError: ``num_states`` is not positive, ``reward`` is unknown, or a group is out of range.
     """
-    if config.num_states < 1:
-        raise ValueError(f"num_states={config.num_states}: expected at least 1")
-    if config.reward not in REWARDS:
-        raise ValueError(f"reward={config.reward!r}: choose one of {sorted(REWARDS)}")
+    require_at_least(1, num_states=config.num_states)
+    choice("reward", config.reward, sorted(REWARDS))
     if groups is not None and not 0 <= np.min(groups) <= np.max(groups) < config.num_states:
         raise ValueError(f"groups: {np.min(groups)} to {np.max(groups)}, expected 0 to {config.num_states - 1}")
     pay = REWARDS[config.reward]

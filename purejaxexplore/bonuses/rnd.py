@@ -11,6 +11,7 @@ predictor is fitted after PPO's epochs with its own Adam instead of in the same 
 observations have a floor, without which rarely active binary features are blown up to the clip.
 """
 
+from math import inf
 from typing import NamedTuple
 
 import jax
@@ -21,6 +22,7 @@ from flax import struct
 from purejaxexplore.blocks.minibatches import minibatch_epochs, require_divisible
 from purejaxexplore.blocks.moments import RunningMoments, forward_filter, init_moments, merge_moments
 from purejaxexplore.bonuses.bonus import Bonus, BonusState, observe_nothing
+from purejaxexplore.checks import require_at_least, require_between
 from purejaxexplore.nets import MLP
 
 
@@ -31,7 +33,7 @@ class RNDConfig:
     Attributes:
         learning_rate: Adam's, (0, inf); 1e-4 in the paper.
         gamma: of the forward filter, [0, 1].
-        keep_fraction: of the samples that train the predictor, (0, 1]; the paper keeps 0.25 at 128 environments.
+        keep_fraction: of the samples that train the predictor, [0, 1]; the paper keeps 0.25 at 128 environments.
         obs_clip: bound of whitened observations, in standard deviations.
         std_floor: least standard deviation that an observation feature is divided by.
         feature_dim: outputs of both nets (512 in the paper).
@@ -81,12 +83,13 @@ def rnd(config: RNDConfig | None = None) -> Bonus:
     """The bonus; rewards have a standard deviation near 1 whatever the raw error, so anneal its coefficient to end it.
 
     Raises:
-        ValueError: a size is not positive.
+        ValueError: a size is not positive, or a number is out of its range.
     """
     config = RNDConfig() if config is None else config
-    for name in ("feature_dim", "num_epochs", "num_minibatches"):
-        if getattr(config, name) < 1:
-            raise ValueError(f"{name}={getattr(config, name)}: expected at least 1")
+    require_at_least(1, **{name: getattr(config, name) for name in ("feature_dim", "num_epochs", "num_minibatches")})
+    require_between(0.0, 1.0, gamma=config.gamma, keep_fraction=config.keep_fraction)
+    nonnegative = ("learning_rate", "obs_clip", "std_floor")
+    require_between(0.0, inf, **{name: getattr(config, name) for name in nonnegative})
     target_net = MLP(config.target_sizes, config.feature_dim, "leaky_relu")
     predictor_net = MLP(config.predictor_sizes, config.feature_dim, "leaky_relu")
     adam = optax.scale_by_adam()

@@ -41,6 +41,7 @@ from purejaxexplore.archives.counters import COUNTERS, count_visits
 from purejaxexplore.archives.packing import like, packing
 from purejaxexplore.blocks.episodes import coverage
 from purejaxexplore.blocks.sampling import sample_slots
+from purejaxexplore.checks import require_at_least
 
 
 @flax.struct.dataclass
@@ -379,10 +380,8 @@ def replay(
 def _require(env: Any, config: GoExploreConfig) -> None:
     if not (hasattr(env, "step_env") and hasattr(env, "reset_env")):
         raise TypeError(f"env={env!r}: expected a gymnax environment, with step_env and reset_env")
-    for name in ("num_lanes", "horizon", "capacity", "num_iterations", "probes"):
-        value = getattr(config, name)
-        if not isinstance(value, int) or value < 1:
-            raise ValueError(f"{name}={value!r}: expected a positive whole number")
+    sizes = ("num_lanes", "horizon", "capacity", "num_iterations", "probes")
+    require_at_least(1, **{name: getattr(config, name) for name in sizes})
     repeat = config.action_repeat
     if isinstance(repeat, numbers.Real) and not 0 <= repeat < 1:
         raise ValueError(f"action_repeat={repeat!r}: expected a probability in [0, 1)")

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from purejaxexplore.blocks.rollout import Lanes
+from purejaxexplore.checks import require_between
 
 
 class Explorer(NamedTuple):
@@ -50,7 +51,12 @@ def on_policy() -> Explorer:
 
 
 def uniform_mixture(epsilon: float) -> Explorer:
-    """With probability ``epsilon`` (in [0, 1]) a uniform action instead; log-probabilities are the mixture's."""
+    """With probability ``epsilon`` (in [0, 1]) a uniform action instead; log-probabilities are the mixture's.
+
+    Raises:
+        ValueError: ``epsilon`` is not a probability.
+    """
+    require_between(0.0, 1.0, epsilon=epsilon)
 
     def act(key, es, policy, lanes):
         probs = (1.0 - epsilon) * policy.probs + epsilon / policy.num_categories

@@ -17,68 +17,20 @@ import distrax
 import jax
 import jax.numpy as jnp
 import optax
-from flax import struct
 from gymnax.environments import spaces
 
 from purejaxexplore.algorithm import Algorithm
 from purejaxexplore.blocks.episodes import coverage, mark_visited, no_state_visited, summarise
 from purejaxexplore.blocks.gae import gae, stream_boundaries
-from purejaxexplore.blocks.minibatches import minibatch_epochs, require_divisible
+from purejaxexplore.blocks.minibatches import minibatch_epochs
 from purejaxexplore.blocks.rollout import Lanes, Step, reset_lanes, rollout
 from purejaxexplore.blocks.selected import map_selected
 from purejaxexplore.bonuses.bonus import Batch, BonusState, score_rollout
 from purejaxexplore.learners.explorers import Explorer, on_policy
 from purejaxexplore.learners.losses import explained_variance, policy_loss, value_loss
-from purejaxexplore.learners.streams import Stream, require_streams
-from purejaxexplore.nets import ACTIVATIONS, ActorCritic
-
-
-@struct.dataclass
-class PPOConfig:
-    """Hyper-parameters; the defaults are PureJaxRL's.
-
-    Attributes:
-        learning_rate: Adam's, (0, inf).
-        anneal_iterations: iterations over which the learning rate falls linearly to 0; 0 keeps it constant.
-        gamma, gae_lambda: of the extrinsic stream when ``streams`` is not given, [0, 1].
-        clip_ratio: eps of the ratio and of the value clip, (0, inf).
-        value_coef, entropy_coef: c_v and c_e, [0, inf).
-        max_grad_norm: bound of the gradient's global norm, (0, inf].
-        adam_eps: Adam's epsilon.
-        num_envs: N.
-        rollout_length: T, steps of each environment an iteration.
-        num_epochs: passes over the rollout.
-        num_minibatches: divides N T, or N with a recurrent policy.
-        num_warmup_steps: random steps of each environment from which bonuses are initialised (none without bonus).
-        hidden_sizes, activation: of the actor and the critic tower.
-        network: "mlp", or "cnn" for image observations.
-        gru_size: width of a recurrent core; 0 for none.
-        clip_values: whether the value loss is clipped like the policy's.
-        normalise_advantages: per minibatch; only ratios of the streams' coefficients matter then.
-        bootstrap_truncation: False treats truncation as termination.
-    """
-
-    learning_rate: float = 2.5e-4
-    anneal_iterations: float = 0.0
-    gamma: float = 0.99
-    gae_lambda: float = 0.95
-    clip_ratio: float = 0.2
-    value_coef: float = 0.5
-    entropy_coef: float = 0.01
-    max_grad_norm: float = 0.5
-    adam_eps: float = 1e-5
-    num_envs: int = struct.field(pytree_node=False, default=16)
-    rollout_length: int = struct.field(pytree_node=False, default=128)
-    num_epochs: int = struct.field(pytree_node=False, default=4)
-    num_minibatches: int = struct.field(pytree_node=False, default=4)
-    num_warmup_steps: int = struct.field(pytree_node=False, default=128)
-    hidden_sizes: tuple[int, ...] = struct.field(pytree_node=False, default=(64, 64))
-    activation: str = struct.field(pytree_node=False, default="tanh")
-    network: str = struct.field(pytree_node=False, default="mlp")
-    gru_size: int = struct.field(pytree_node=False, default=0)
-    clip_values: bool = struct.field(pytree_node=False, default=True)
-    normalise_advantages: bool = struct.field(pytree_node=False, default=True)
-    bootstrap_truncation: bool = struct.field(pytree_node=False, default=True)
+from purejaxexplore.learners.ppo_config import PPOConfig, require_ppo
+from purejaxexplore.learners.streams import Stream
+from purejaxexplore.nets import ActorCritic
 
 
 class PPOState(NamedTuple):
@@ -109,7 +61,8 @@ class Transitions(NamedTuple):
     """What the policy's loss needs of a rollout; axes [T, N], then [B] in minibatches.
 
     Attributes:
-        obs, features, start, hidden: the network's input (``start``: first step of an episode).
+        obs, features, start: the network's input (``start``: first step of an episode).
+        hidden: f32[1, N, gru_size], recurrent state at the start of the rollout.
         action: as acted.
         log_prob: f32, of the explorer.
         values: f32[..., K].
@@ -158,7 +111,7 @@ def ppo(
     config = PPOConfig() if config is None else config
     explorer = on_policy() if explorer is None else explorer
     streams = (Stream("extrinsic", None, config.gamma, config.gae_lambda),) if streams is None else tuple(streams)
-    _check(env, env_params, config, streams, explorer)
+    require_ppo(env, env_params, config, streams, explorer)
 
     N, T = config.num_envs, config.rollout_length
     bonuses = [stream.bonus for stream in streams if stream.bonus is not None]
@@ -199,7 +152,7 @@ def ppo(
     def encode_rollout(params, hidden, obs, features, start):
         """``obs [T, ...] -> (hidden after every step [T, ...], network inputs [T, ...])`` from ``hidden`` on."""
         if not recurrent:
-            return encode(params, hidden, obs, features, start)
+            return encode(params, jnp.zeros((*start.shape, 0)), obs, features, start)
 
         def advance(hidden, inputs):
             hidden, x = encode(params, hidden, *inputs)
@@ -214,20 +167,22 @@ def ppo(
     def init(key):
         key_reset, key_warmup, key_bonus, key_net, key_explorer = jax.random.split(key, 5)
         lanes = reset_lanes(key_reset, env, env_params, N)
+        visited = no_state_visited(env)
+        if numbered:
+            visited = mark_visited(visited, jax.vmap(env.state_id, in_axes=(0, None))(lanes.env_state, env_params))
         bonus_states = ()
         if bonuses:
 
             def act(key, carry, lanes):
                 return carry, jax.vmap(action_space.sample)(jax.random.split(key, N)), ()
 
-            lanes, _, steps, *_ = rollout(key_warmup, env, env_params, lanes, (), act, warmup)
+            lanes, _, steps, finished, *_ = rollout(key_warmup, env, env_params, lanes, (), act, warmup)
+            lanes = lanes._replace(episodes=summarise(lanes.episodes, finished)[0])
+            visited = mark_visited(visited, steps.aux["state_id"]) if numbered else visited
             keys = jax.random.split(key_bonus, len(bonuses))
             bonus_states = tuple(bonus.init(k, steps) for bonus, k in zip(bonuses, keys, strict=True))
         hidden = jnp.zeros((N, config.gru_size))
         params = network.init(key_net, hidden, lanes.obs, features_of(bonus_states), lanes.done)
-        visited = no_state_visited(env)
-        if numbered:
-            visited = mark_visited(visited, jax.vmap(env.state_id, in_axes=(0, None))(lanes.env_state, env_params))
         explorer_state = explorer.init(key_explorer, N)
         return PPOState(
             params, adam.init(params), lanes, hidden, explorer_state, bonus_states, visited, jnp.int32(0)
@@ -244,7 +199,7 @@ def ppo(
             next_hidden, x = encode(params, hidden, lanes.obs, features, lanes.done)
             policy = policy_of(params, x)
             action, log_prob, explorer_state = explorer.act(key, explorer_state, policy, lanes)
-            extras = (features, lanes.done, hidden, log_prob)
+            extras = (features, lanes.done, log_prob)
             return (next_hidden, explorer_state, bonus_states), action, extras
 
         def react(key, carry, step):
@@ -279,14 +234,14 @@ def ppo(
             rewards.append(shaped)
         return state._replace(bonuses=tuple(bonus_states)), jnp.stack(rewards, -1)
 
-    def evaluate_rollout(state: PPOState, steps: Step, acted) -> tuple[jax.Array, jax.Array, jax.Array]:
+    def evaluate_rollout(state: PPOState, hidden, steps: Step, acted) -> tuple[jax.Array, jax.Array, jax.Array]:
         """Values of the T observations, of their true successors and of the observations acted on next, [T, N, K].
 
         The statistics a bonus shows of a successor that ended its episode are gone with the episode; those of the
         observation before it stand in.
         """
-        features, start, hidden, _ = acted
-        after, x = encode_rollout(state.params, hidden[0] if recurrent else hidden, steps.obs, features, start)
+        features, start, _ = acted
+        after, x = encode_rollout(state.params, hidden, steps.obs, features, start)
         values = network.apply(state.params, x, method="critic")
         last_features = features_of(state.bonuses)
         _, x = encode(state.params, state.hidden, state.lanes.obs, last_features, state.lanes.done)
@@ -315,7 +270,7 @@ def ppo(
             x = jnp.swapaxes(x, 0, 1).reshape((-1, x.shape[-1]))
             batch = jax.tree.map(lambda y: y.reshape((y.shape[0] * y.shape[1], *y.shape[2:])), batch)
         else:
-            _, x = encode(params, batch.hidden, batch.obs, batch.features, batch.start)
+            _, x = encode_rollout(params, None, batch.obs, batch.features, batch.start)
         policy = policy_of(params, x)
         values = network.apply(params, x, method="critic")
         advantages = batch.advantages
@@ -359,10 +314,11 @@ def ppo(
 
     def step(key, state: PPOState):
         key_collect, key_score, key_fit, key_bonus = jax.random.split(key, 4)
+        hidden = state.hidden
         state, steps, finished, acted, raw = collect(key_collect, state)
-        features, start, hidden, log_prob = acted
+        features, start, log_prob = acted
         state, rewards = reward_streams(key_score, state, steps, features, raw)
-        values, successor_values, reset_values = evaluate_rollout(state, steps, acted)
+        values, successor_values, reset_values = evaluate_rollout(state, hidden, steps, acted)
         ended, cut_off = steps.terminated, steps.truncated
         if not config.bootstrap_truncation:
             ended, cut_off = steps.done, jnp.zeros_like(steps.done)
@@ -370,7 +326,7 @@ def ppo(
         advantages = gae(rewards, values, next_values, stop, cut, gammas, lams)
         coefs = jnp.stack([jnp.float32(s.coef(state.t) if callable(s.coef) else s.coef) for s in streams])
         batch = Transitions(
-            steps.obs, features, start, hidden, steps.action, log_prob,
+            steps.obs, features, start, hidden[None], steps.action, log_prob,
             values, advantages @ coefs, advantages + values,
         )  # fmt: skip
         state, metrics = fit(key_fit, state, batch)
@@ -399,28 +355,3 @@ def ppo(
         return state, {"env_steps": N * (warmup + t * T), **episode_metrics, **metrics}
 
     return Algorithm(init, step)
-
-
-def _check(env, env_params, config: PPOConfig, streams: Sequence[Stream], explorer: Explorer) -> None:
-    if not hasattr(env, "step_env"):
-        raise TypeError(f"env={env!r}: expected a gymnax environment, e.g. env, env_params = make('KeyRooms')")
-    for name in ("num_envs", "rollout_length", "num_epochs", "num_minibatches", "num_warmup_steps"):
-        if getattr(config, name) < 1:
-            raise ValueError(f"{name}={getattr(config, name)}: expected at least 1")
-    if config.gru_size < 0:
-        raise ValueError(f"gru_size={config.gru_size}: expected 0 (no recurrence) or a positive width")
-    if config.gru_size:
-        require_divisible("num_minibatches", config.num_minibatches, "num_envs (recurrent policy)", config.num_envs)
-    else:
-        samples = config.num_envs * config.rollout_length
-        require_divisible("num_minibatches", config.num_minibatches, "num_envs * rollout_length", samples)
-    if config.activation not in ACTIVATIONS:
-        raise ValueError(f"activation={config.activation!r}: choose one of {sorted(ACTIVATIONS)}")
-    if config.network not in ("mlp", "cnn"):
-        raise ValueError(f"network={config.network!r}: choose 'mlp' or 'cnn'")
-    shape = env.observation_space(env_params).shape
-    if config.network == "cnn" and (len(shape) != 3 or min(shape[:2]) < 3):
-        raise ValueError(f"network='cnn' needs observations [H, W, C] of at least 3 x 3, not {shape}: use 'mlp'")
-    require_streams(env, streams)
-    if explorer.discrete_only and not isinstance(env.action_space(env_params), spaces.Discrete):
-        raise ValueError(f"explorer is for discrete actions, but {env.name} has continuous ones: use on_policy()")

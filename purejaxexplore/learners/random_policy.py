@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from purejaxexplore.algorithm import Algorithm
 from purejaxexplore.blocks.episodes import coverage, mark_visited, no_state_visited, summarise
 from purejaxexplore.blocks.rollout import Lanes, reset_lanes, rollout
+from purejaxexplore.checks import require_at_least
 
 
 class RandomPolicyState(NamedTuple):
@@ -28,9 +29,7 @@ def random_policy(env, env_params, *, num_envs: int = 16, rollout_length: int = 
     Raises:
         ValueError: a size is not positive.
     """
-    for name, value in (("num_envs", num_envs), ("rollout_length", rollout_length)):
-        if value < 1:
-            raise ValueError(f"{name}={value}: expected at least 1")
+    require_at_least(1, num_envs=num_envs, rollout_length=rollout_length)
     action_space = env.action_space(env_params)
     numbered = hasattr(env, "state_id")
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import jax
 
 from purejaxexplore.bonuses.bonus import Bonus
+from purejaxexplore.checks import require_between
 
 
 class Stream(NamedTuple):
@@ -35,6 +36,8 @@ def require_streams(env, streams: Sequence[Stream]) -> None:
     if len({stream.name for stream in streams}) != len(streams) or not streams:
         raise ValueError(f"streams={[s.name for s in streams]}: expected at least one, each with a name of its own")
     for stream in streams:
+        require_between(0.0, 1.0, **{f"gamma of stream {stream.name!r}": stream.gamma})
+        require_between(0.0, 1.0, **{f"lam of stream {stream.name!r}": stream.lam})
         if stream.bonus is not None and stream.bonus.needs_state_id and not hasattr(env, "state_id"):
             raise ValueError(
                 f"stream {stream.name!r} needs numbered states, which {env.name} has not: wrap it in"

@@ -11,7 +11,8 @@ import numpy as np
 
 from purejaxexplore import provenance
 from purejaxexplore.algorithm import MAX_STEPS
-from purejaxexplore.runner.checks import choice, chosen_devices, root_key, whole_number
+from purejaxexplore.checks import choice, whole_number
+from purejaxexplore.runner.checks import chosen_devices, root_key
 from purejaxexplore.runner.program import Lanes, MakeLane, Outline, describe, fingerprint, outline
 from purejaxexplore.runner.progress import require_progress
 from purejaxexplore.runner.store import jsonable, state_names

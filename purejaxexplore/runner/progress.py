@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from purejaxexplore.runner.checks import nearest
+from purejaxexplore.checks import nearest
 from purejaxexplore.runner.spans import Span
 
 

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from purejaxexplore.algorithm import Algorithm
-from purejaxexplore.runner.checks import nearest
+from purejaxexplore.checks import nearest
 from purejaxexplore.runner.execute import execute
 from purejaxexplore.runner.plan import Request, prepare
 from purejaxexplore.runner.results import Runs, load_run

@@ -53,11 +53,11 @@ def check_environment(
     close = {"rtol": tolerance, "atol": tolerance}
     limit = num_steps // 3
     params, limited = _with_limit(params, limit)
-    key_reset, key_params, key_play = jax.random.split(jax.random.key(0) if key is None else key, 3)
+    key_reset, key_params, key_play, key_first = jax.random.split(jax.random.key(0) if key is None else key, 4)
     observation_space, action_space = _check_types(env, params)
 
     play, single = _programs(env)
-    action = jax.vmap(action_space.sample)(jax.random.split(key_play, num_envs))
+    action = jax.vmap(action_space.sample)(jax.random.split(key_first, num_envs))
     blank = _blank_state(env, params, key_play, num_envs)
     obs, state = play(jax.random.split(key_reset, num_envs), blank, action, params)["started"]
     _require_in_space("reset_env", observation_space, obs)

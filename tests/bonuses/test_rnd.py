@@ -157,10 +157,16 @@ def test_images_are_flattened_and_integers_cast():
 
 @pytest.mark.parametrize("name", ["feature_dim", "num_epochs", "num_minibatches"])
 def test_refuses_sizes_of_zero(name):
-    with pytest.raises(ValueError, match=f"{name}=0: expected at least 1"):
+    with pytest.raises(ValueError, match=f"{name}=0: expected a whole number of at least 1"):
         rnd(CONFIG.replace(**{name: 0}))
 
 
 def test_refuses_minibatches_that_do_not_divide_the_rollout(warm):
     with pytest.raises(ValueError, match="num_minibatches of the RND bonus=7 does not divide rollout samples=64"):
         rnd(CONFIG.replace(num_minibatches=7)).update(jax.random.key(0), warm, batch_of(steps_of(normal(1))))
+
+
+@pytest.mark.parametrize("name, value", [("keep_fraction", 1.1), ("gamma", -0.1), ("std_floor", -1.0)])
+def test_refuses_numbers_out_of_range(name, value):
+    with pytest.raises(ValueError, match=f"{name}={value}: expected a number"):
+        rnd(CONFIG.replace(**{name: value}))

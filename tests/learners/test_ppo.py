@@ -9,6 +9,8 @@ import numpy as np
 import ppo_by_hand as by_hand
 import pytest
 from gymnax import make
+from gymnax.environments import spaces
+from gymnax.environments.classic_control.cartpole import CartPole
 from toy_envs import Corridor, Recall
 
 import purejaxexplore as pjx
@@ -210,11 +212,13 @@ def test_coverage_counts_every_reachable_state_whatever_its_number():
     [
         ({"num_minibatches": 5}, "num_minibatches=5 does not divide num_envs . rollout_length=32: choose one of"),
         ({"num_minibatches": 8, "gru_size": 2}, r"num_minibatches=8 does not divide num_envs \(recurrent policy\)=4"),
-        ({"network": "transformer"}, "network='transformer': choose 'mlp' or 'cnn'"),
+        ({"network": "transformer"}, "network='transformer': expected one of mlp, cnn"),
         ({"network": "cnn"}, "network='cnn' needs.*\\(4,\\).*'mlp'"),
-        ({"activation": "sine"}, "activation='sine': choose one of"),
+        ({"activation": "sine"}, "activation='sine': expected one of"),
         ({"gru_size": -1}, "gru_size=-1"),
-        *(({name: 0}, f"{name}=0: expected at least 1") for name in (
+        ({"gamma": 1.5}, r"gamma=1.5: expected a number in \[0, 1\]"),
+        ({"entropy_coef": -0.1}, "entropy_coef=-0.1: expected a number of at least 0"),
+        *(({name: 0}, f"{name}=0: expected a whole number of at least 1") for name in (
             "num_envs", "rollout_length", "num_epochs", "num_minibatches", "num_warmup_steps",
         )),
     ],
@@ -224,11 +228,26 @@ def test_refuses_a_bad_config(cartpole, change, message):
         ppo(*cartpole, TINY.replace(**change))
 
 
+class ScalarAction(CartPole):
+    """A world whose action is a number without an axis."""
+
+    name = "ScalarAction"
+
+    def action_space(self, params=None):
+        return spaces.Box(-1.0, 1.0, (), jnp.float32)
+
+
 def test_refuses_parts_that_do_not_fit(cartpole):
     with pytest.raises(ValueError, match=r"stream 'novelty' needs numbered states, which CartPole.*StateId\(env, fn"):
         ppo(*cartpole, TINY, streams=[Stream("novelty", counts(CountsConfig(5)))])
     with pytest.raises(ValueError, match="explorer is for discrete actions.*use on_policy"):
         ppo(*make("Pendulum-v1"), TINY, explorer=uniform_mixture(0.1))
+    with pytest.raises(ValueError, match="lam of stream 'extrinsic'=-1.0: expected a number in"):
+        ppo(*cartpole, TINY, streams=[Stream("extrinsic", lam=-1.0)])
+    with pytest.raises(ValueError, match="actions of ScalarAction: expected a Discrete space or a Box of one axis"):
+        ppo(ScalarAction(), cartpole[1], TINY)
+    with pytest.raises(ValueError, match="epsilon=1.5: expected a number in"):
+        uniform_mixture(1.5)
     with pytest.raises(ValueError, match="streams=.*a name of its own"):
         ppo(*cartpole, TINY, streams=[Stream("extrinsic"), Stream("extrinsic")])
     with pytest.raises(ValueError, match="streams="):

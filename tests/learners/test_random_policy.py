@@ -25,5 +25,5 @@ def test_walks_as_chance_has_it_and_is_measured(corridor):
 
 @pytest.mark.parametrize("name", ["num_envs", "rollout_length"])
 def test_refuses_sizes_of_zero(corridor, name):
-    with pytest.raises(ValueError, match=f"{name}=0: expected at least 1"):
+    with pytest.raises(ValueError, match=f"{name}=0: expected a whole number of at least 1"):
         random_policy(*corridor, **{name: 0})

@@ -1,0 +1,91 @@
+"""The settings of PPO and what they must satisfy."""
+
+from collections.abc import Sequence
+from math import inf
+
+from flax import struct
+from gymnax.environments import spaces
+
+from purejaxexplore.blocks.minibatches import require_divisible
+from purejaxexplore.checks import choice, require_at_least, require_between
+from purejaxexplore.learners.explorers import Explorer
+from purejaxexplore.learners.streams import Stream, require_streams
+from purejaxexplore.nets import ACTIVATIONS
+
+
+@struct.dataclass
+class PPOConfig:
+    """Hyper-parameters; the defaults are PureJaxRL's.
+
+    Attributes:
+        learning_rate: Adam's, (0, inf).
+        anneal_iterations: iterations over which the learning rate falls linearly to 0; 0 keeps it constant.
+        gamma, gae_lambda: of the extrinsic stream when ``streams`` is not given, [0, 1].
+        clip_ratio: eps of the ratio and of the value clip, (0, inf).
+        value_coef, entropy_coef: c_v and c_e, [0, inf).
+        max_grad_norm: bound of the gradient's global norm, (0, inf].
+        adam_eps: Adam's epsilon.
+        num_envs: N.
+        rollout_length: T, steps of each environment an iteration.
+        num_epochs: passes over the rollout.
+        num_minibatches: divides N T, or N with a recurrent policy.
+        num_warmup_steps: random steps of each environment from which bonuses are initialised (none without bonus).
+        hidden_sizes, activation: of the actor and the critic tower.
+        network: "mlp", or "cnn" for image observations.
+        gru_size: width of a recurrent core; 0 for none.
+        clip_values: whether the value loss is clipped like the policy's.
+        normalise_advantages: per minibatch; only ratios of the streams' coefficients matter then.
+        bootstrap_truncation: False treats truncation as termination.
+    """
+
+    learning_rate: float = 2.5e-4
+    anneal_iterations: float = 0.0
+    gamma: float = 0.99
+    gae_lambda: float = 0.95
+    clip_ratio: float = 0.2
+    value_coef: float = 0.5
+    entropy_coef: float = 0.01
+    max_grad_norm: float = 0.5
+    adam_eps: float = 1e-5
+    num_envs: int = struct.field(pytree_node=False, default=16)
+    rollout_length: int = struct.field(pytree_node=False, default=128)
+    num_epochs: int = struct.field(pytree_node=False, default=4)
+    num_minibatches: int = struct.field(pytree_node=False, default=4)
+    num_warmup_steps: int = struct.field(pytree_node=False, default=128)
+    hidden_sizes: tuple[int, ...] = struct.field(pytree_node=False, default=(64, 64))
+    activation: str = struct.field(pytree_node=False, default="tanh")
+    network: str = struct.field(pytree_node=False, default="mlp")
+    gru_size: int = struct.field(pytree_node=False, default=0)
+    clip_values: bool = struct.field(pytree_node=False, default=True)
+    normalise_advantages: bool = struct.field(pytree_node=False, default=True)
+    bootstrap_truncation: bool = struct.field(pytree_node=False, default=True)
+
+
+def require_ppo(env, env_params, config: PPOConfig, streams: Sequence[Stream], explorer: Explorer) -> None:
+    """Raises as :func:`~purejaxexplore.learners.ppo.ppo` says, before anything is compiled."""
+    if not hasattr(env, "step_env"):
+        raise TypeError(f"env={env!r}: expected a gymnax environment, e.g. env, env_params = make('KeyRooms')")
+    sizes = ("num_envs", "rollout_length", "num_epochs", "num_minibatches", "num_warmup_steps")
+    require_at_least(1, **{name: getattr(config, name) for name in sizes})
+    require_at_least(0, gru_size=config.gru_size)
+    require_between(0.0, 1.0, gamma=config.gamma, gae_lambda=config.gae_lambda)
+    positive = ("learning_rate", "anneal_iterations", "clip_ratio", "value_coef", "entropy_coef", "max_grad_norm")
+    require_between(0.0, inf, **{name: getattr(config, name) for name in (*positive, "adam_eps")})
+    if config.gru_size:
+        require_divisible("num_minibatches", config.num_minibatches, "num_envs (recurrent policy)", config.num_envs)
+    else:
+        samples = config.num_envs * config.rollout_length
+        require_divisible("num_minibatches", config.num_minibatches, "num_envs * rollout_length", samples)
+    choice("activation", config.activation, sorted(ACTIVATIONS))
+    choice("network", config.network, ("mlp", "cnn"))
+    shape = env.observation_space(env_params).shape
+    if config.network == "cnn" and (len(shape) != 3 or min(shape[:2]) < 3):
+        raise ValueError(f"network='cnn' needs observations [H, W, C] of at least 3 x 3, not {shape}: use 'mlp'")
+    require_streams(env, streams)
+    action_space = env.action_space(env_params)
+    if isinstance(action_space, spaces.Discrete):
+        return
+    if not isinstance(action_space, spaces.Box) or len(action_space.shape) != 1:
+        raise ValueError(f"actions of {env.name}: expected a Discrete space or a Box of one axis, not {action_space!r}")
+    if explorer.discrete_only:
+        raise ValueError(f"explorer is for discrete actions, but {env.name} has continuous ones: use on_policy()")
