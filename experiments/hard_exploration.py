@@ -30,7 +30,7 @@ import tyro
 import purejaxexplore as pjx
 from purejaxexplore import analysis
 from purejaxexplore.bonuses.counts import CountsConfig
-from purejaxexplore.bonuses.rnd import RNDConfig, rnd
+from purejaxexplore.bonuses.rnd import rnd
 from purejaxexplore.bonuses.sofe import sofe
 from purejaxexplore.envs.wrappers import FixedLevel
 from purejaxexplore.go_explore.explore import GoExploreConfig, go_explore
@@ -103,7 +103,7 @@ def explorers(world: World) -> dict[str, tuple[Callable, int]]:
     base = PPOConfig(num_envs=LANES, rollout_length=HORIZON, learning_rate=1e-3, num_warmup_steps=HORIZON)
     extrinsic = Stream("extrinsic", gamma=0.99, lam=0.95, coef=2.0)
     table = CountsConfig(num_states=int(world.groups.max()) + 1)
-    novelty = Stream("rnd", rnd(RNDConfig(learning_rate=1e-3)), gamma=0.99, lam=0.95, episodic=False)
+    novelty = Stream("rnd", rnd(), gamma=0.99, lam=0.95, episodic=False)
     counting = Stream("sofe", sofe(table, world.groups), gamma=0.99, lam=0.95, coef=1.0)
     archive = GoExploreConfig(
         action_repeat=0.8, num_lanes=LANES, horizon=30, capacity=world.capacity,

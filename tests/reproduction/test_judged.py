@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
     ("script", "entries"),
     [
         pytest.param("hard_exploration.py", {"hard_exploration"}, id="go_explore"),
-        pytest.param("rnd_room_chain.py", {"rnd_room_chain", "rnd_standardised"}, id="bonuses"),
+        pytest.param("rnd_room_chain.py", {"rnd_room_chain", "rnd_tuned"}, id="bonuses"),
     ],
 )
 def test_experiment_judges_its_claims(script, entries):
