@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import pytest
 
 from purejaxexplore.blocks.rollout import Step
-from purejaxexplore.bonuses.bonus import Bonus, BonusState, observe_nothing
+from purejaxexplore.bonuses.bonus import Batch, Bonus, BonusState, observe_nothing
+from purejaxexplore.bonuses.combine import with_reward
 from purejaxexplore.bonuses.counts import CountsConfig, counts
 from purejaxexplore.bonuses.rnd import RNDConfig, rnd
 from purejaxexplore.bonuses.sofe import sofe
@@ -18,12 +19,24 @@ BONUSES = {
     "lifelong counts": lambda: counts(CountsConfig(6, episodic=False)),
     "salesman": lambda: counts(CountsConfig(6, reward="salesman")),
     "sofe": lambda: sofe(CountsConfig(6)),
+    "one head": lambda: with_reward(rnd(SMALL_RND), 2.0),
 }
 
 
 @pytest.mark.parametrize("name", BONUSES)
 def test_keeps_the_contracts(name, corridor):
     check_bonus(BONUSES[name](), random_steps(*corridor))
+
+
+def test_with_reward_adds_the_environments_reward(corridor):
+    bonus = counts(CountsConfig(6))
+    steps = random_steps(*corridor)(jax.random.key(0), 2, 32)
+    state = bonus.init(jax.random.key(0), steps)
+    steps = steps._replace(reward=jnp.arange(64.0).reshape(32, 2))
+    raw = jnp.ones_like(steps.reward)
+    batch = Batch(steps, jnp.zeros((*steps.reward.shape, 0)))
+    _, shaped = with_reward(bonus, 2.0).shape(state, raw, batch)
+    assert (shaped == raw + 2.0 * steps.reward).all()
 
 
 def _bonus(score, *, mem=lambda steps: (), life=(), update=lambda key, state, batch: (state, {}), learn=()):
