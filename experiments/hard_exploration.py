@@ -249,7 +249,7 @@ def judge(all_runs: dict[str, dict[str, Any]], table: dict, args: Args) -> Path:
         source="Ecoffet, Huizinga, Lehman, Stanley and Clune (2021), First return, then explore",
         criterion=CRITERION,
         env_steps=int(table["KeyRooms"]["Go-Explore"]["env_steps"]),
-        baselines={"PPO": f"16 environments x 64 steps; {TUNED['KeyRooms', 'PPO']}, the best of {GRID} on tuning seeds"},
+        baselines={"PPO": f"16 environments x 64 steps; {TUNED['KeyRooms', 'PPO']}, best of {GRID} on tuning seeds"},
         tuning_seeds=list(TUNING_SEEDS),
         judging_seeds=list(range(args.first_seed, args.first_seed + n)),
         effect=analysis.proportion_difference(a, n, b, n),
