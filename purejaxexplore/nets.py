@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 
+import distrax
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -88,9 +89,10 @@ class ActorCritic(nn.Module):
         num_values: K.
         obs_ndim: number of axes of one observation.
         hidden_sizes, activation: of both towers.
-        network: "mlp" or "cnn".
+        network: "mlp", "cnn", or "table": a row of logits and of values for each numbered observation.
         gru_size: width of the recurrent core; 0 for none.
         continuous: adds the state-independent log standard deviation, f32[num_outputs].
+        num_states: rows of the table.
     """
 
     num_outputs: int
@@ -101,8 +103,14 @@ class ActorCritic(nn.Module):
     network: str = "mlp"
     gru_size: int = 0
     continuous: bool = False
+    num_states: int = 0
 
     def setup(self):
+        if self.network == "table":
+            zeros = nn.initializers.zeros
+            self.actor_table = self.param("actor_table", zeros, (self.num_states, self.num_outputs))
+            self.critic_table = self.param("critic_table", zeros, (self.num_states, self.num_values))
+            return
         if self.network == "cnn":
             self.trunk = CNN()
         if self.gru_size:
@@ -117,6 +125,8 @@ class ActorCritic(nn.Module):
 
         ``start`` marks the first step of an episode, where the recurrent state is cleared.
         """
+        if self.network == "table":
+            return carry, obs
         x = obs.astype(jnp.float32)
         x = self.trunk(x) if self.network == "cnn" else x.reshape((*x.shape[: x.ndim - self.obs_ndim], -1))
         if features.shape[-1]:
@@ -127,12 +137,23 @@ class ActorCritic(nn.Module):
 
     def actor(self, x: jax.Array) -> tuple[jax.Array, ...]:
         """``f32[..., d] -> (logits,)`` of a discrete policy, or ``(mean, log_std)`` of a Gaussian one."""
+        if self.network == "table":
+            return (self.actor_table[x],)
         return (self.actor_tower(x), self.log_std) if self.continuous else (self.actor_tower(x),)
 
     def critic(self, x: jax.Array) -> jax.Array:
         """``f32[..., d] -> f32[..., K]``."""
-        return self.critic_tower(x)
+        return self.critic_table[x] if self.network == "table" else self.critic_tower(x)
 
     def __call__(self, carry, obs, features, start):
         carry, x = self.encode(carry, obs, features, start)
         return self.actor(x), self.critic(x)
+
+
+def policy_of(network: ActorCritic, params, x: jax.Array) -> distrax.Distribution:
+    """The policy at the towers' inputs ``x f32[..., d]``: categorical, or Gaussian with independent dimensions."""
+    outputs = network.apply(params, x, method="actor")
+    if network.continuous:
+        mean, log_std = outputs
+        return distrax.MultivariateNormalDiag(mean, jnp.broadcast_to(jnp.exp(log_std), mean.shape))
+    return distrax.Categorical(logits=outputs[0])

@@ -5,6 +5,11 @@ SYSTEMS: dict[str, tuple[str, str]] = {
         "purejaxexplore.go_explore.explore",
         "return to a promising cell of an archive, then explore",
     ),
+    "backward": (
+        "purejaxexplore.go_explore.backward",
+        "Go-Explore's second phase: demonstrations become a policy that survives noise",
+    ),
+    "imitation": ("purejaxexplore.go_explore.imitation", "maximum-likelihood imitation of demonstrations"),
     "ppo": ("purejaxexplore.learners.ppo", "proximal policy optimization with any number of reward streams"),
     "random_policy": (
         "purejaxexplore.learners.random_policy",

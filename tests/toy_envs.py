@@ -42,20 +42,20 @@ class Corridor(environment.Environment):
     def num_actions(self):
         return 2
 
-    def _observe(self, state):
+    def get_obs(self, state, params=None, key=None):
         return jnp.stack([state.position, 10 * state.time]).astype(jnp.float32)
 
     def reset_env(self, key, params):
         start = jnp.where(params.random_start, jax.random.randint(key, (), 0, 2), 0)
         state = CorridorState(start, jnp.int32(0))
-        return self._observe(state), state
+        return self.get_obs(state), state
 
     def step_env(self, key, state, action, params):
         position = jnp.clip(state.position + 2 * action - 1, 0, self.length - 1)
         state = CorridorState(position, state.time + 1)
         arrived = position == self.length - 1
         info = {"success": arrived, "state_id": position}
-        return self._observe(state), state, arrived.astype(jnp.float32), arrived, info
+        return self.get_obs(state), state, arrived.astype(jnp.float32), arrived, info
 
     def state_id(self, state, params):
         return state.position

@@ -73,6 +73,10 @@ class Wrapper(Environment):
     def step_env(self, key, state, action, params):
         return self._env.step_env(key, self.inner_state(state), action, self.inner_params(params))
 
+    def get_obs(self, state, params=None, key=None):
+        """The observation of a state, where the wrapped environment has one of its own."""
+        return self._env.get_obs(self.inner_state(state), None if params is None else self.inner_params(params))
+
     def is_truncated(self, state, params):
         return self._env.is_truncated(self.inner_state(state), self.inner_params(params))
 
@@ -176,6 +180,9 @@ class ObservationWrapper(Wrapper):
     def transform(self, observation: Any, params: Any) -> Any:
         """The new observation; ``params`` are the wrapped environment's."""
         raise NotImplementedError(f"{type(self).__name__}.transform")
+
+    def get_obs(self, state, params=None, key=None):
+        return self.transform(super().get_obs(state, params), None if params is None else self.inner_params(params))
 
     def reset_env(self, key, params):
         obs, state = super().reset_env(key, params)
@@ -294,6 +301,33 @@ class StateId(Wrapper):
     def step_env(self, key, state, action, params):
         obs, state, reward, terminated, info = super().step_env(key, state, action, params)
         return obs, state, reward, terminated, {**info, "state_id": self.state_id(state, params)}
+
+
+class ObserveStateId(Wrapper):
+    """Shows the number of the state instead of the observation: ``i32[]`` in ``[0, num_states)``, for tables.
+
+    Raises:
+        TypeError: the environment does not number its states.
+    """
+
+    def __init__(self, env: Environment):
+        super().__init__(env)
+        if not hasattr(env, "state_id"):
+            raise TypeError(f"ObserveStateId: {env.name} does not number its states: wrap it in StateId first")
+
+    def get_obs(self, state, params=None, key=None):
+        return self.state_id(state, params)
+
+    def reset_env(self, key, params):
+        _, state = super().reset_env(key, params)
+        return self.state_id(state, params), state
+
+    def step_env(self, key, state, action, params):
+        _, state, reward, terminated, info = super().step_env(key, state, action, params)
+        return self.state_id(state, params), state, reward, terminated, info
+
+    def observation_space(self, params):
+        return spaces.Discrete(self.num_states)
 
 
 @struct.dataclass

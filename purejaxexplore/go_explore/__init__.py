@@ -1,5 +1,20 @@
 """Go-Explore and its relatives: return to stored places, then explore."""
 
+from purejaxexplore.go_explore.backward import BackwardConfig, backward
+from purejaxexplore.go_explore.demonstrations import Demonstrations, NoisyStart, demonstrations
 from purejaxexplore.go_explore.explore import GoExploreConfig, GoExploreState, go_explore, replay
+from purejaxexplore.go_explore.imitation import ImitationConfig, imitation
 
-__all__ = ["GoExploreConfig", "GoExploreState", "go_explore", "replay"]
+__all__ = [
+    "BackwardConfig",
+    "Demonstrations",
+    "GoExploreConfig",
+    "GoExploreState",
+    "ImitationConfig",
+    "NoisyStart",
+    "backward",
+    "demonstrations",
+    "go_explore",
+    "imitation",
+    "replay",
+]

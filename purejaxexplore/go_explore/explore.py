@@ -1,9 +1,7 @@
-"""Go-Explore, exploration phase: return to a promising cell without exploring on the way, then explore from
-it.
+"""Go-Explore, exploration phase: return to a promising cell without exploring on the way, then explore from it.
 
-Ecoffet, Huizinga, Lehman, Stanley, Clune (2019), "Go-Explore: a new approach for hard-exploration problems",
-and (2021), "First return, then explore". One iteration, with an archive of cells c that keeps the best-known
-way to each:
+Ecoffet, Huizinga, Lehman, Stanley, Clune (2019), "Go-Explore: a new approach for hard-exploration problems", and
+(2021), "First return, then explore". One iteration, with an archive of cells c that keeps the best-known way to each::
 
     select    c_1 ... c_B  ~  W(c), by default 1 / sqrt(seen(c) + 1)
     return    restore the stored environment state of c_b
@@ -13,14 +11,11 @@ way to each:
 
 What differs from the published program:
 
-- The B rollouts of an iteration are parallel: their selections do not see each other's discoveries, and a
-cell that
-  several of them improve is credited to the one whose record is stored. The elites are those of the
-  sequential program.
-- The end of an episode, by termination or truncation, is never a cell; its score and the way to it are kept
-apart. - A trajectory costs 4 bytes a rollout (:mod:`purejaxexplore.archives.trajectory`) instead of its
-actions. - The environment's randomness in a rollout is part of the record: in a stochastic environment a cell
-may be reached by
+- The B rollouts of an iteration are parallel: their selections do not see each other's discoveries, and a cell that
+  several of them improve is credited to the one whose record is stored. The elites are those of the sequential program.
+- The end of an episode, by termination or truncation, is never a cell; its score and the way to it are kept apart.
+- A trajectory costs 4 bytes a rollout (:mod:`purejaxexplore.archives.trajectory`) instead of its actions.
+- The environment's randomness in a rollout is part of the record: in a stochastic environment a cell may be reached by
   luck. ``replay`` repeats that luck; a policy will not.
 """
 

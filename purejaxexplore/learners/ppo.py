@@ -13,11 +13,9 @@ truncation from the true successor, which ``bootstrap_truncation=False`` undoes.
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import distrax
 import jax
 import jax.numpy as jnp
 import optax
-from gymnax.environments import spaces
 
 from purejaxexplore.algorithm import Algorithm
 from purejaxexplore.blocks.episodes import coverage, mark_visited, no_state_visited, summarise
@@ -28,9 +26,9 @@ from purejaxexplore.blocks.selected import map_selected
 from purejaxexplore.bonuses.bonus import Batch, BonusState, score_rollout
 from purejaxexplore.learners.explorers import Explorer, on_policy
 from purejaxexplore.learners.losses import explained_variance, policy_loss, value_loss
-from purejaxexplore.learners.ppo_config import PPOConfig, require_ppo
+from purejaxexplore.learners.ppo_config import PPOConfig, actor_critic, require_ppo
 from purejaxexplore.learners.streams import Stream
-from purejaxexplore.nets import ActorCritic
+from purejaxexplore.nets import policy_of
 
 
 class PPOState(NamedTuple):
@@ -118,17 +116,7 @@ def ppo(
     online = any(not bonus.defer for bonus in bonuses)
     recurrent = config.gru_size > 0
     action_space = env.action_space(env_params)
-    continuous = not isinstance(action_space, spaces.Discrete)
-    network = ActorCritic(
-        num_outputs=int(action_space.shape[0]) if continuous else int(action_space.n),
-        num_values=len(streams),
-        obs_ndim=len(env.observation_space(env_params).shape),
-        hidden_sizes=config.hidden_sizes,
-        activation=config.activation,
-        network=config.network,
-        gru_size=config.gru_size,
-        continuous=continuous,
-    )
+    network = actor_critic(env, env_params, config, len(streams))
     # Flattened: one update of one vector is faster than a dozen of small arrays.
     adam = optax.flatten(
         optax.chain(optax.clip_by_global_norm(config.max_grad_norm), optax.scale_by_adam(eps=config.adam_eps))
@@ -138,13 +126,6 @@ def ppo(
     episodic = tuple(stream.episodic for stream in streams)
     numbered = hasattr(env, "state_id")
     warmup = config.num_warmup_steps if bonuses else 0
-
-    def policy_of(params, x):
-        outputs = network.apply(params, x, method="actor")
-        if continuous:
-            mean, log_std = outputs
-            return distrax.MultivariateNormalDiag(mean, jnp.broadcast_to(jnp.exp(log_std), mean.shape))
-        return distrax.Categorical(logits=outputs[0])
 
     def encode(params, hidden, obs, features, start):
         return network.apply(params, hidden, obs, features, start, method="encode")
@@ -197,7 +178,7 @@ def ppo(
             hidden, explorer_state, bonus_states = carry
             features = features_of(bonus_states)
             next_hidden, x = encode(params, hidden, lanes.obs, features, lanes.done)
-            policy = policy_of(params, x)
+            policy = policy_of(network, params, x)
             action, log_prob, explorer_state = explorer.act(key, explorer_state, policy, lanes)
             extras = (features, lanes.done, log_prob)
             return (next_hidden, explorer_state, bonus_states), action, extras
@@ -271,7 +252,7 @@ def ppo(
             batch = jax.tree.map(lambda y: y.reshape((y.shape[0] * y.shape[1], *y.shape[2:])), batch)
         else:
             _, x = encode_rollout(params, None, batch.obs, batch.features, batch.start)
-        policy = policy_of(params, x)
+        policy = policy_of(network, params, x)
         values = network.apply(params, x, method="critic")
         advantages = batch.advantages
         if config.normalise_advantages:

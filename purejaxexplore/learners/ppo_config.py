@@ -10,7 +10,7 @@ from purejaxexplore.blocks.minibatches import require_divisible
 from purejaxexplore.checks import choice, require_at_least, require_between
 from purejaxexplore.learners.explorers import Explorer
 from purejaxexplore.learners.streams import Stream, require_streams
-from purejaxexplore.nets import ACTIVATIONS
+from purejaxexplore.nets import ACTIVATIONS, ActorCritic
 
 
 @struct.dataclass
@@ -31,7 +31,8 @@ class PPOConfig:
         num_minibatches: divides N T, or N with a recurrent policy.
         num_warmup_steps: random steps of each environment from which bonuses are initialised (none without bonus).
         hidden_sizes, activation: of the actor and the critic tower.
-        network: "mlp", or "cnn" for image observations.
+        network: "mlp", "cnn" for image observations, or "table" for observations that are state numbers
+            (:class:`~purejaxexplore.envs.wrappers.ObserveStateId`).
         gru_size: width of a recurrent core; 0 for none.
         clip_values: whether the value loss is clipped like the policy's.
         normalise_advantages: per minibatch; only ratios of the streams' coefficients matter then.
@@ -61,6 +62,23 @@ class PPOConfig:
     bootstrap_truncation: bool = struct.field(pytree_node=False, default=True)
 
 
+def actor_critic(env, env_params, config: PPOConfig, num_values: int) -> ActorCritic:
+    """The network for an environment's observations and actions, with ``num_values`` value heads."""
+    action_space, observation_space = env.action_space(env_params), env.observation_space(env_params)
+    continuous = not isinstance(action_space, spaces.Discrete)
+    return ActorCritic(
+        num_outputs=int(action_space.shape[0]) if continuous else int(action_space.n),
+        num_values=num_values,
+        obs_ndim=len(observation_space.shape),
+        hidden_sizes=config.hidden_sizes,
+        activation=config.activation,
+        network=config.network,
+        gru_size=config.gru_size,
+        continuous=continuous,
+        num_states=int(observation_space.n) if config.network == "table" else 0,
+    )
+
+
 def require_ppo(env, env_params, config: PPOConfig, streams: Sequence[Stream], explorer: Explorer) -> None:
     """Raises as :func:`~purejaxexplore.learners.ppo.ppo` says, before anything is compiled."""
     if not hasattr(env, "step_env"):
@@ -77,10 +95,15 @@ def require_ppo(env, env_params, config: PPOConfig, streams: Sequence[Stream], e
         samples = config.num_envs * config.rollout_length
         require_divisible("num_minibatches", config.num_minibatches, "num_envs * rollout_length", samples)
     choice("activation", config.activation, sorted(ACTIVATIONS))
-    choice("network", config.network, ("mlp", "cnn"))
+    choice("network", config.network, ("mlp", "cnn", "table"))
     shape = env.observation_space(env_params).shape
     if config.network == "cnn" and (len(shape) != 3 or min(shape[:2]) < 3):
         raise ValueError(f"network='cnn' needs observations [H, W, C] of at least 3 x 3, not {shape}: use 'mlp'")
+    if config.network == "table":
+        if not isinstance(env.observation_space(env_params), spaces.Discrete):
+            raise ValueError(f"network='table' needs numbered observations: wrap {env.name} in ObserveStateId(env)")
+        if config.gru_size or any(stream.bonus is not None and not stream.bonus.defer for stream in streams):
+            raise ValueError("network='table': expected gru_size=0 and no bonus that shows features to the policy")
     require_streams(env, streams)
     action_space = env.action_space(env_params)
     if isinstance(action_space, spaces.Discrete):
