@@ -8,7 +8,9 @@ of the demonstration by maximum likelihood, and the demonstration's own actions 
 
 The criterion, written before the run: from the start, under noise, the robust policy takes the treasure in >= 60 % of
 its episodes in >= 15 of 20 seeds; PPO from the start in <= 5 % in >= 18 of 20; the played-back demonstration in <= 2 %
-(median over seeds). Tuned on seeds 1000 to 1002, judged on seeds 0 to 19.
+(median over seeds). Tuned on seeds 1000 to 1002 (of learning rates 0.01, 0.03, 0.1 and entropies 1e-3, 1e-2 the pair
+that succeeded earliest, for both learners), judged on seeds 0 to 19. On the tuning seeds PPO alone succeeded too:
+standardised advantages turn the noise of a fresh table of values into exploration.
 
     python experiments/robustify_key_rooms.py
 """
@@ -32,8 +34,9 @@ from purejaxexplore.runner.cache import enable_compilation_cache
 
 EXPLORE = GoExploreConfig(action_repeat=0.8, num_lanes=16, horizon=30, capacity=2048, num_iterations=450)
 PPO = PPOConfig(
-    learning_rate=0.03, gamma=0.999, entropy_coef=1e-3, num_envs=64, rollout_length=128, network="table",
+    learning_rate=0.1, gamma=0.999, entropy_coef=1e-3, num_envs=64, rollout_length=128, network="table",
 )  # fmt: skip
+PPO_ALONE = PPO.replace(learning_rate=0.03, entropy_coef=1e-2)
 CLAIM = "The backward algorithm makes of Go-Explore's demonstration of KeyRooms a policy that survives sticky actions."
 CRITERION = (
     "treasure from the start in >= 60 % of episodes for >= 15 of 20 seeds; PPO from the start <= 5 % for >= 18 of 20; "
@@ -118,7 +121,7 @@ def main(args: Args) -> None:
         return make
 
     config = BackwardConfig(ppo=PPO)
-    alone = config.replace(start="beginning", sil_batch=0)
+    alone = config.replace(ppo=PPO_ALONE, start="beginning", sil_batch=0)
     copying = ImitationConfig(ppo=PPO)
     arms = {
         "Backward algorithm": on_demo(lambda demo: backward(env, params, demo, config)),
@@ -165,7 +168,10 @@ def judge(final: dict[str, np.ndarray], played: np.ndarray, found: np.ndarray, a
         source="Ecoffet, Huizinga, Lehman, Stanley and Clune (2021), First return, then explore",
         criterion=CRITERION,
         env_steps=args.env_steps,
-        baselines={"PPO from the start": "the same settings, no demonstration", "Imitation": "maximum likelihood"},
+        baselines={
+            "PPO from the start": "no demonstration, learning rate 0.03, entropy 1e-2, its best of the same six settings",
+            "Imitation": "maximum likelihood",
+        },
         tuning_seeds=[1000, 1001, 1002],
         judging_seeds=list(range(args.first_seed, args.first_seed + n)),
         effect=analysis.proportion_difference(robust, n, wins, n),
