@@ -169,7 +169,7 @@ def judge(final: dict[str, np.ndarray], played: np.ndarray, found: np.ndarray, a
         criterion=CRITERION,
         env_steps=args.env_steps,
         baselines={
-            "PPO from the start": "no demonstration, learning rate 0.03, entropy 1e-2, its best of the same six settings",
+            "PPO from the start": "no demonstration; learning rate 0.03, entropy 1e-2, its best of the same six",
             "Imitation": "maximum likelihood",
         },
         tuning_seeds=[1000, 1001, 1002],
