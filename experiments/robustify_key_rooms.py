@@ -101,6 +101,7 @@ def play_back(env, params, demos: Demonstrations) -> np.ndarray:
 def main(args: Args) -> None:
     """Both phases, the baselines, the figure and the ledger."""
     enable_compilation_cache()
+    args = dataclasses.replace(args, seeds=2) if args.smoke else args
     demos, found = explore(args)
     print(f"exploration: treasure in {found.sum()}/{args.seeds} seeds, {demos.lengths.tolist()} steps", flush=True)
     env, params = pjx.make("KeyRooms", max_noops=8)
