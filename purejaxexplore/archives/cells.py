@@ -95,10 +95,8 @@ def downscaled(height: int, width: int, depth: int, pixel_range: float = 256.0) 
     def cell(observation, state, params):
         image = jnp.asarray(observation, jnp.float32)
         image = image if image.ndim == 2 else image.mean(-1)
-        small = _pooling(height, image.shape[0]) @ image @ _pooling(width, image.shape[1]).T
-        # The shift keeps a flat image, whose pooled value carries rounding error, in one level.
-        level = jnp.floor(small * (depth / pixel_range) + 1e-4)
-        return jnp.clip(level, 0, depth - 1).astype(jnp.int32).ravel()
+        small = pooling(height, image.shape[0]) @ image @ pooling(width, image.shape[1]).T
+        return grey_levels(small, depth, pixel_range).ravel()
 
     return cell
 
@@ -110,7 +108,14 @@ def _bits(leaf: jax.Array) -> jax.Array:
     return jnp.ravel(leaf).astype(jnp.int32)
 
 
-def _pooling(out: int, size: int) -> np.ndarray:
+def grey_levels(image: jax.Array, depth: jax.Array | int, pixel_range: float) -> jax.Array:
+    """Pixels in [0, pixel_range) as i32 levels 0 to ``depth - 1``."""
+    # The shift keeps a flat image, whose pooled value carries rounding error, in one level.
+    level = jnp.floor(image * (depth / pixel_range) + 1e-4)
+    return jnp.clip(level, 0, depth - 1).astype(jnp.int32)
+
+
+def pooling(out: int, size: int) -> np.ndarray:
     """f32[out, size]: each row averages its share of ``size`` pixels, shares of a pixel included."""
     edges = np.arange(out + 1) * size / out
     pixel = np.arange(size)
