@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from purejaxexplore.analysis.style import FULL_WIDTH, HALF_WIDTH, style
+from purejaxexplore.analysis.style import FULL_WIDTH, HALF_WIDTH, INK, style
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -57,8 +57,8 @@ def archive_maps(
     width = HALF_WIDTH if columns == 1 else FULL_WIDTH
     (left, bottom), (right, top) = box
     with style():
-        side = (width - 1.2) / columns
-        figure = Figure(figsize=(width, rows * (side + 0.35) + 0.4))
+        side = (width - 1.7) / columns
+        figure = Figure(figsize=(width, rows * (side + 0.2) + 0.55))
         FigureCanvasAgg(figure)
         axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
         for panel, (name, table) in zip(axes.flat, scores.items(), strict=False):
@@ -70,11 +70,15 @@ def archive_maps(
             panel.set(facecolor=_EMPTY, box_aspect=(top - bottom) / (right - left))
             panel.set_title(name, fontweight="normal" if len(scores) > 1 else "bold")
             panel.grid(visible=False)
+            panel.set_xticks([left, (left + right) / 2, right])
+            panel.set_yticks([bottom, (bottom + top) / 2, top])
+            for tick, side_of_it in zip(panel.get_xticklabels(), ("left", "center", "right"), strict=True):
+                tick.set_horizontalalignment(side_of_it)  # so that neighbouring panels keep their labels apart
         for panel in axes.flat[len(scores) :]:
             panel.set_axis_off()
-        figure.supxlabel(labels[0], fontsize=9)
-        figure.supylabel(labels[1], fontsize=9)
-        bar = figure.colorbar(ScalarMappable(norm, cmap), ax=list(axes.flat), fraction=0.05, pad=0.02, aspect=22)
+        figure.supxlabel(labels[0], fontsize=9, color=INK)
+        figure.supylabel(labels[1], fontsize=9, color=INK)
+        bar = figure.colorbar(ScalarMappable(norm, cmap), ax=list(axes.flat), fraction=0.05, pad=0.02, aspect=18)
         bar.set_label(label)
         bar.outline.set_visible(False)
     return figure
