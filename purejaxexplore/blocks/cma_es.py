@@ -11,9 +11,12 @@ y_r = (x_r - m) / sigma in the order of their ranks and y = sum_r w_r y_r,
     C       <-  (1 - c_1 - c_mu + c_1 (1 - h_s) c_c (2 - c_c)) C + c_1 p_c p_c' + c_mu sum_r w_r y_r y_r'
     sigma   <-  sigma exp(min(1, c_s / d_s (|p_s| / E|N(0, I)| - 1)))
 
-Samples are m + sigma B D z with C = B D^2 B' kept from the last :func:`decompose`: never a factorisation per batch. The
-decomposition is the dear part (LAPACK), so its caller sets the schedule. Public ports divide by zero at g = 0 (2 g in
-place of 2 (g + 1)) or apply the weights to the inverse permutation; the tests hold both against this file.
+Samples are m + sigma B D z with C = B D^2 B' kept from the last :func:`decompose`: never a factorisation per batch.
+Public ports divide by zero at g = 0 (2 g in place of 2 (g + 1)) or apply the weights to the inverse permutation; the
+tests hold both against this file.
+
+The decomposition is the dear part, so its caller sets the schedule. On a CPU it is SciPy's LAPACK: start programs with
+OPENBLAS_NUM_THREADS=1, since for matrices of this size its threads cost more than they bring (on a busy machine 300 x).
 """
 
 import math

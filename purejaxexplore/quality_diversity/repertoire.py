@@ -35,7 +35,7 @@ def empty(domain: Any, bins: tuple[int, ...]) -> Repertoire:
     """No elites yet.
 
     Raises:
-        TypeError: ``domain`` has no ``evaluate`` or no descriptor box.
+        TypeError: ``domain`` lacks a part (:mod:`purejaxexplore.envs.domains`).
         ValueError: ``bins`` does not give a positive number of cells for each coordinate of the descriptor.
     """
     require_domain(domain, bins)
@@ -71,7 +71,7 @@ def measure(repertoire: Repertoire, env_steps: jax.Array, offset: float) -> dict
 
 def require_domain(domain: Any, bins: tuple[int, ...]) -> None:
     """Refuses what is no domain, or bins that do not suit its descriptor."""
-    for name in ("evaluate", "num_genes", "low", "high"):
+    for name in ("evaluate", "sample", "num_genes", "low", "high", "solution_low", "solution_high"):
         if not hasattr(domain, name):
             raise TypeError(f"domain={domain!r}: has no {name}; expected a domain such as PlanarArm(10)")
     if not isinstance(bins, tuple) or len(bins) != len(domain.low):
