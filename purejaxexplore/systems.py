@@ -1,6 +1,18 @@
 """What the package can run: the tables behind ``purejaxexplore list``, which imports none of it."""
 
 SYSTEMS: dict[str, tuple[str, str]] = {
+    "cma_mae": (
+        "purejaxexplore.quality_diversity.cma_mae",
+        "CMA-ES emitters ranked by thresholds that are annealed towards the elites",
+    ),
+    "cma_me": (
+        "purejaxexplore.quality_diversity.cma_me",
+        "CMA-ES emitters ranked by how much they improve an archive",
+    ),
+    "cma_mega": (
+        "purejaxexplore.quality_diversity.cma_mega",
+        "gradients of fitness and descriptor, their coefficients searched by CMA-ES",
+    ),
     "go_explore": (
         "purejaxexplore.go_explore.explore",
         "return to a promising cell of an archive, then explore",
@@ -10,6 +22,10 @@ SYSTEMS: dict[str, tuple[str, str]] = {
         "Go-Explore's second phase: demonstrations become a policy that survives noise",
     ),
     "imitation": ("purejaxexplore.go_explore.imitation", "maximum-likelihood imitation of demonstrations"),
+    "map_elites": (
+        "purejaxexplore.quality_diversity.map_elites",
+        "the best solution of every cell of a descriptor space, varied at random",
+    ),
     "ppo": ("purejaxexplore.learners.ppo", "proximal policy optimization with any number of reward streams"),
     "random_policy": (
         "purejaxexplore.learners.random_policy",

@@ -5,7 +5,9 @@ names are bound here, not on first use, because ``report`` and ``style`` are fun
 their modules.
 """
 
+from purejaxexplore.analysis.archives import archive_maps
 from purejaxexplore.analysis.curves import Curves, curves, final_scores
+from purejaxexplore.analysis.illumination import Illumination, illumination
 from purejaxexplore.analysis.ledger import (
     Claim,
     benchmark_line,
@@ -34,6 +36,8 @@ __all__ = [
     "Claim",
     "Curves",
     "Estimate",
+    "Illumination",
+    "archive_maps",
     "benchmark_line",
     "binomial_interval",
     "bootstrap_interval",
@@ -42,6 +46,7 @@ __all__ = [
     "curves",
     "final_scores",
     "fisher_exact",
+    "illumination",
     "iqm",
     "iqm_bands",
     "learning_curves",

@@ -30,6 +30,7 @@ LABELS = {
     "success": "Success rate",
     "coverage": "States visited (fraction)",
     "regret": "Cumulative regret (reward)",
+    "qd_score": "QD-score",
 }
 
 

@@ -16,6 +16,12 @@ ROOT = Path(__file__).parents[2]
     ("script", "entries"),
     [
         pytest.param("hard_exploration.py", {"hard_exploration"}, id="go_explore"),
+        pytest.param("map_elites_arm.py", {"map_elites_arm"}, id="quality_diversity_arm"),
+        pytest.param(
+            "cma_linear_projection.py",
+            {"cma_mae_linear_projection", "map_elites_linear_projection", "cma_mega_linear_projection"},
+            id="quality_diversity_projection",
+        ),
         pytest.param("rnd_room_chain.py", {"rnd_room_chain", "rnd_tuned"}, id="bonuses"),
     ],
 )
