@@ -1,6 +1,10 @@
 """What the package can run: the tables behind ``purejaxexplore list``, which imports none of it."""
 
 SYSTEMS: dict[str, tuple[str, str]] = {
+    "deep_ga": (
+        "purejaxexplore.learners.deep_ga",
+        "mutation and truncation selection on network weights, by reward or by novelty",
+    ),
     "go_explore": (
         "purejaxexplore.go_explore.explore",
         "return to a promising cell of an archive, then explore",
