@@ -5,6 +5,10 @@ SYSTEMS: dict[str, tuple[str, str]] = {
         "purejaxexplore.learners.deep_ga",
         "mutation and truncation selection on network weights, by reward or by novelty",
     ),
+    "dgm": (
+        "purejaxexplore.go_explore.dgm",
+        "keep every variant, and return to good ones that had few children",
+    ),
     "go_explore": (
         "purejaxexplore.go_explore.explore",
         "return to a promising cell of an archive, then explore",
