@@ -12,6 +12,13 @@ SYSTEMS: dict[str, tuple[str, str]] = {
     "cma_mega": (
         "purejaxexplore.quality_diversity.cma_mega",
         "gradients of fitness and descriptor, their coefficients searched by CMA-ES",
+    "deep_ga": (
+        "purejaxexplore.learners.deep_ga",
+        "mutation and truncation selection on network weights, by reward or by novelty",
+    ),
+    "dgm": (
+        "purejaxexplore.go_explore.dgm",
+        "keep every variant, and return to good ones that had few children",
     ),
     "go_explore": (
         "purejaxexplore.go_explore.explore",

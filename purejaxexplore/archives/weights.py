@@ -25,6 +25,11 @@ def steps_weight(count: jax.Array) -> jax.Array:
     return 1.0 / (1.0 + 0.5 * count)
 
 
+def dgm_weight(score: jax.Array, children: jax.Array, slope: float = 10.0, midpoint: float = 0.5) -> jax.Array:
+    """``sigmoid(slope (score - midpoint)) / (1 + children)``: Darwin Gödel Machine, on scores in [0, 1]."""
+    return jax.nn.sigmoid(slope * (score - midpoint)) / (1.0 + children)
+
+
 def level_weight(level: jax.Array, filled: jax.Array, base: float = 0.1) -> jax.Array:
     """``base^(highest filled level - level)``: prefers cells of the highest game level, given ``level`` i32[C]."""
     highest = jnp.max(jnp.where(filled, level, jnp.iinfo(jnp.int32).min))

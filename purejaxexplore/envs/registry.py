@@ -26,6 +26,8 @@ SUITES = {
 
 _worlds: dict[str, str | Callable[..., Any]] = {
     "KeyRooms": "purejaxexplore.envs.grids.key_rooms:KeyRooms",
+    "HardMaze": "purejaxexplore.envs.control.hard_maze:HardMaze",
+    "PointMaze": "purejaxexplore.envs.control.point_maze:PointMaze",
     "RoomChain": "purejaxexplore.envs.grids.room_chain:RoomChain",
 }
 
