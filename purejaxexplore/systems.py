@@ -5,6 +5,10 @@ SYSTEMS: dict[str, tuple[str, str]] = {
         "purejaxexplore.go_explore.explore",
         "return to a promising cell of an archive, then explore",
     ),
+    "intelligent_go_explore": (
+        "purejaxexplore.go_explore.intelligent",
+        "a judge picks the state to return to, the action, and what to keep",
+    ),
     "ppo": ("purejaxexplore.learners.ppo", "proximal policy optimization with any number of reward streams"),
     "random_policy": (
         "purejaxexplore.learners.random_policy",

@@ -1,5 +1,15 @@
 """Go-Explore and its relatives: return to stored places, then explore."""
 
 from purejaxexplore.go_explore.explore import GoExploreConfig, GoExploreState, go_explore, replay
+from purejaxexplore.go_explore.intelligent import (
+    IntelligentGoExploreConfig,
+    IntelligentGoExploreState,
+    Judge,
+    intelligent_go_explore,
+    way_to,
+)
 
-__all__ = ["GoExploreConfig", "GoExploreState", "go_explore", "replay"]
+__all__ = [
+    "GoExploreConfig", "GoExploreState", "IntelligentGoExploreConfig", "IntelligentGoExploreState", "Judge",
+    "go_explore", "intelligent_go_explore", "replay", "way_to",
+]  # fmt: skip

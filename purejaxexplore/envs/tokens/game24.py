@@ -199,13 +199,14 @@ def solvable_puzzles() -> np.ndarray:
 def _operate(small: jax.Array, large: jax.Array, operation: Any) -> tuple[jax.Array, jax.Array]:
     """The result of an operation, and whether it exists; i32 and bool of the common shape."""
     divisor = jnp.maximum(small, 1)
-    quotient, remainder = large // divisor, large % divisor
+    # Whole numbers below 2^24 divide exactly in float32 where they divide at all, and several times faster.
+    quotient = (large.astype(jnp.float32) / divisor.astype(jnp.float32)).astype(jnp.int32)
     result = jnp.select(
         [operation == ADD, operation == SUBTRACT, operation == MULTIPLY],
         [large + small, large - small, large * small],
         quotient,
     )
-    return result, (operation != DIVIDE) | (small > 0) & (remainder == 0)
+    return result, (operation != DIVIDE) | (small > 0) & (quotient * divisor == large)
 
 
 def _successors(numbers: jax.Array) -> tuple[jax.Array, jax.Array]:
