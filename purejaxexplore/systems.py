@@ -32,6 +32,9 @@ SYSTEMS: dict[str, tuple[str, str]] = {
     "map_elites": (
         "purejaxexplore.quality_diversity.map_elites",
         "the best solution of every cell of a descriptor space, varied at random",
+    "intelligent_go_explore": (
+        "purejaxexplore.go_explore.intelligent",
+        "a judge picks the state to return to, the action, and what to keep",
     ),
     "ppo": ("purejaxexplore.learners.ppo", "proximal policy optimization with any number of reward streams"),
     "random_policy": (

@@ -25,6 +25,7 @@ SUITES = {
 """Suite -> module with ``names() -> list[str]`` and ``factory(name) -> callable(**options) -> environment``."""
 
 _worlds: dict[str, str | Callable[..., Any]] = {
+    "Game24": "purejaxexplore.envs.tokens.game24:Game24",
     "KeyRooms": "purejaxexplore.envs.grids.key_rooms:KeyRooms",
     "HardMaze": "purejaxexplore.envs.control.hard_maze:HardMaze",
     "PointMaze": "purejaxexplore.envs.control.point_maze:PointMaze",

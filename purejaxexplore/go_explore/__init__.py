@@ -18,3 +18,15 @@ __all__ = [
     "imitation",
     "replay",
 ]
+from purejaxexplore.go_explore.intelligent import (
+    IntelligentGoExploreConfig,
+    IntelligentGoExploreState,
+    Judge,
+    intelligent_go_explore,
+    way_to,
+)
+
+__all__ = [
+    "GoExploreConfig", "GoExploreState", "IntelligentGoExploreConfig", "IntelligentGoExploreState", "Judge",
+    "go_explore", "intelligent_go_explore", "replay", "way_to",
+]  # fmt: skip
