@@ -26,6 +26,7 @@ SUITES = {
 
 _worlds: dict[str, str | Callable[..., Any]] = {
     "KeyRooms": "purejaxexplore.envs.grids.key_rooms:KeyRooms",
+    "Pyramid": "purejaxexplore.envs.grids.pyramid:Pyramid",
     "RoomChain": "purejaxexplore.envs.grids.room_chain:RoomChain",
 }
 
