@@ -5,6 +5,7 @@ names are bound here, not on first use, because ``report`` and ``style`` are fun
 their modules.
 """
 
+from purejaxexplore.analysis.animation import animate
 from purejaxexplore.analysis.curves import Curves, curves, final_scores
 from purejaxexplore.analysis.ledger import (
     Claim,
@@ -34,6 +35,7 @@ __all__ = [
     "Claim",
     "Curves",
     "Estimate",
+    "animate",
     "benchmark_line",
     "binomial_interval",
     "bootstrap_interval",
