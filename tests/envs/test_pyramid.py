@@ -147,7 +147,7 @@ def test_falls(game):
     state, _ = game.until(ledge, RIGHT, lambda s: s.mode == FALL)
     state, _ = game.until(state, NOOP, lambda s: s.mode == STAND)
     assert (int(state.lives), int(state.y)) == (5, 21)  # 24 pixels are safe
-    edge = game.at("22", 4, 4)
+    edge = game.at("31", 4, 4)
     state, _ = game.until(edge, RIGHT, lambda s: s.mode == FALL)
     state, _ = game.until(state, NOOP, lambda s: s.mode == STAND)
     assert (int(state.lives), int(state.y), int(state.x)) == (4, 9, 8)  # 48 are not; back at the entry
