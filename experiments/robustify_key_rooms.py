@@ -148,7 +148,7 @@ def main(args: Args) -> None:
         curve = runs[name].evaluations["start_success"].isel(seed=0)
         steps = np.asarray(curve.step) * PPO.num_envs * PPO.rollout_length
         shown[name] = {"start_success": curve.values, "env_steps": np.broadcast_to(steps, curve.shape)}
-    figure = analysis.learning_curves(shown, "start_success", title="KeyRooms under sticky actions, from the start")
+    figure = analysis.learning_curves(shown, "start_success", title="KeyRooms, sticky actions")
     path = args.results / "robustify_key_rooms.png"
     figure.savefig(path, dpi=200)
     print("written:", path)

@@ -1,4 +1,4 @@
-"""The command line: list, run, resume, plot, report. Each command is a function; tyro reads its signature."""
+"""The command line: list, run, resume, plot, report, watch. Each command is a function; tyro reads its signature."""
 
 import os
 import runpy
@@ -111,6 +111,23 @@ def report(directory: Path, /) -> None:
     print(import_module("purejaxexplore.analysis").report(directory))
 
 
+def watch(directory: Path, /, out: Path | None = None, fps: float = 15.0, every: int = 1) -> None:
+    """Shows the best trajectory of a stored Go-Explore run as a GIF.
+
+    Args:
+        directory: the out of the run, whose config names its world.
+        out: the file; by default best.gif in the directory.
+        fps: frames a second.
+        every: steps from one frame to the next.
+    """
+    from purejaxexplore.analysis import animate
+    from purejaxexplore.go_explore import stored
+
+    trajectory = stored.best_trajectory(directory)
+    path = animate(stored.pictures(trajectory, every), directory / "best.gif" if out is None else out, fps)
+    print(f"{path}: seed {trajectory.seed}, score {trajectory.score:g}, {len(trajectory.replay.rewards)} steps")
+
+
 def _raised_here(error: Exception) -> bool:
     """Whether the package itself refused something; any other error is a bug and keeps its traceback."""
     frame = error.__traceback__
@@ -129,6 +146,7 @@ def _parse(arguments: list[str]) -> None:
         ("resume", resume),
         ("plot", plot),
         ("report", report),
+        ("watch", watch),
     ):
         application.command(command, name=name)
     application.cli(args=arguments, prog="purejaxexplore", description=__doc__.split(". ")[0])

@@ -1,6 +1,10 @@
 """What the package can run: the tables behind ``purejaxexplore list``, which imports none of it."""
 
 SYSTEMS: dict[str, tuple[str, str]] = {
+    "backward": (
+        "purejaxexplore.go_explore.backward",
+        "Go-Explore's second phase: demonstrations become a policy that survives noise",
+    ),
     "cma_mae": (
         "purejaxexplore.quality_diversity.cma_mae",
         "CMA-ES emitters ranked by thresholds that are annealed towards the elites",
@@ -12,6 +16,7 @@ SYSTEMS: dict[str, tuple[str, str]] = {
     "cma_mega": (
         "purejaxexplore.quality_diversity.cma_mega",
         "gradients of fitness and descriptor, their coefficients searched by CMA-ES",
+    ),
     "deep_ga": (
         "purejaxexplore.learners.deep_ga",
         "mutation and truncation selection on network weights, by reward or by novelty",
@@ -24,17 +29,14 @@ SYSTEMS: dict[str, tuple[str, str]] = {
         "purejaxexplore.go_explore.explore",
         "return to a promising cell of an archive, then explore",
     ),
-    "backward": (
-        "purejaxexplore.go_explore.backward",
-        "Go-Explore's second phase: demonstrations become a policy that survives noise",
-    ),
     "imitation": ("purejaxexplore.go_explore.imitation", "maximum-likelihood imitation of demonstrations"),
-    "map_elites": (
-        "purejaxexplore.quality_diversity.map_elites",
-        "the best solution of every cell of a descriptor space, varied at random",
     "intelligent_go_explore": (
         "purejaxexplore.go_explore.intelligent",
         "a judge picks the state to return to, the action, and what to keep",
+    ),
+    "map_elites": (
+        "purejaxexplore.quality_diversity.map_elites",
+        "the best solution of every cell of a descriptor space, varied at random",
     ),
     "ppo": ("purejaxexplore.learners.ppo", "proximal policy optimization with any number of reward streams"),
     "random_policy": (

@@ -5,6 +5,7 @@ names are bound here, not on first use, because ``report`` and ``style`` are fun
 their modules.
 """
 
+from purejaxexplore.analysis.animation import animate
 from purejaxexplore.analysis.archives import archive_maps
 from purejaxexplore.analysis.curves import Curves, curves, final_scores
 from purejaxexplore.analysis.illumination import Illumination, illumination
@@ -38,6 +39,7 @@ __all__ = [
     "Estimate",
     "Illumination",
     "archive_maps",
+    "animate",
     "benchmark_line",
     "binomial_interval",
     "bootstrap_interval",

@@ -29,6 +29,7 @@ _worlds: dict[str, str | Callable[..., Any]] = {
     "KeyRooms": "purejaxexplore.envs.grids.key_rooms:KeyRooms",
     "HardMaze": "purejaxexplore.envs.control.hard_maze:HardMaze",
     "PointMaze": "purejaxexplore.envs.control.point_maze:PointMaze",
+    "Pyramid": "purejaxexplore.envs.grids.pyramid:Pyramid",
     "RoomChain": "purejaxexplore.envs.grids.room_chain:RoomChain",
 }
 

@@ -4,20 +4,6 @@ from purejaxexplore.go_explore.backward import BackwardConfig, backward
 from purejaxexplore.go_explore.demonstrations import Demonstrations, NoisyStart, demonstrations
 from purejaxexplore.go_explore.explore import GoExploreConfig, GoExploreState, go_explore, replay
 from purejaxexplore.go_explore.imitation import ImitationConfig, imitation
-
-__all__ = [
-    "BackwardConfig",
-    "Demonstrations",
-    "GoExploreConfig",
-    "GoExploreState",
-    "ImitationConfig",
-    "NoisyStart",
-    "backward",
-    "demonstrations",
-    "go_explore",
-    "imitation",
-    "replay",
-]
 from purejaxexplore.go_explore.intelligent import (
     IntelligentGoExploreConfig,
     IntelligentGoExploreState,
@@ -27,6 +13,7 @@ from purejaxexplore.go_explore.intelligent import (
 )
 
 __all__ = [
-    "GoExploreConfig", "GoExploreState", "IntelligentGoExploreConfig", "IntelligentGoExploreState", "Judge",
-    "go_explore", "intelligent_go_explore", "replay", "way_to",
+    "BackwardConfig", "Demonstrations", "GoExploreConfig", "GoExploreState", "ImitationConfig",
+    "IntelligentGoExploreConfig", "IntelligentGoExploreState", "Judge", "NoisyStart", "backward", "demonstrations",
+    "go_explore", "imitation", "intelligent_go_explore", "replay", "way_to",
 ]  # fmt: skip

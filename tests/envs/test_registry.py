@@ -22,7 +22,7 @@ def test_overrides_go_to_the_constructor_and_to_the_params():
 
 
 def test_our_own_worlds_need_no_prefix():
-    for name in ("KeyRooms", "RoomChain"):
+    for name in ("KeyRooms", "Pyramid", "RoomChain"):
         env, params = envs.make(name)
         assert env.num_actions >= 2 and params.max_steps_in_episode > 0
 
