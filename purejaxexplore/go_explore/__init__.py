@@ -1,9 +1,9 @@
-"""Go-Explore and its relatives: return to stored places, then explore."""
+"""Go-Explore and its relatives: return to stored places, then explore.
 
-from purejaxexplore.go_explore.backward import BackwardConfig, backward
-from purejaxexplore.go_explore.demonstrations import Demonstrations, NoisyStart, demonstrations
+The second phase (``backward``, ``imitation``, ``demonstrations``) loads the networks, so it is imported by module.
+"""
+
 from purejaxexplore.go_explore.explore import GoExploreConfig, GoExploreState, go_explore, replay
-from purejaxexplore.go_explore.imitation import ImitationConfig, imitation
 from purejaxexplore.go_explore.intelligent import (
     IntelligentGoExploreConfig,
     IntelligentGoExploreState,
@@ -13,7 +13,6 @@ from purejaxexplore.go_explore.intelligent import (
 )
 
 __all__ = [
-    "BackwardConfig", "Demonstrations", "GoExploreConfig", "GoExploreState", "ImitationConfig",
-    "IntelligentGoExploreConfig", "IntelligentGoExploreState", "Judge", "NoisyStart", "backward", "demonstrations",
-    "go_explore", "imitation", "intelligent_go_explore", "replay", "way_to",
+    "GoExploreConfig", "GoExploreState", "IntelligentGoExploreConfig", "IntelligentGoExploreState", "Judge",
+    "go_explore", "intelligent_go_explore", "replay", "way_to",
 ]  # fmt: skip
