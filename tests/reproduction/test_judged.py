@@ -16,6 +16,11 @@ ROOT = Path(__file__).parents[2]
     ("script", "entries"),
     [
         pytest.param("hard_exploration.py", {"hard_exploration"}, id="go_explore"),
+        pytest.param(
+            "intelligent_go_explore.py",
+            {"ige_noisy_judge", "ige_pure_noise", "ige_action_choice", "ige_learned_judge"},
+            id="go_explore_intelligent",
+        ),
         pytest.param("rnd_room_chain.py", {"rnd_room_chain", "rnd_tuned"}, id="bonuses"),
     ],
 )
