@@ -186,7 +186,7 @@ def test_the_oracle_solves_every_hard_puzzle_in_three_operations(exact):
 
 
 def rightwards(env):
-    """Likes the second of two actions, dislikes the first, and scores states by their position."""
+    """Likes the second of two actions and dislikes the first."""
     return judges.uniform(env)._replace(score_actions=lambda state, params: jnp.array([-1e9, 1e9]))
 
 
