@@ -399,4 +399,3 @@ def test_bad_worlds_are_refused(env):
         intelligent_go_explore(corridor, corridor.default_params, CONFIG, judges.uniform(corridor))
     with pytest.raises(ValueError, match="eps=1.5"):
         judges.noisy(env, 1.5)
-    assert isinstance(judges.uniform(env), Judge)
