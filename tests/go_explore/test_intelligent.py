@@ -152,8 +152,7 @@ def test_every_operation_obeys_the_rules(env, solve):
         following = play(here, action)
         reached[t] = following
         solved_at = solved_at or (t + 1 if following == (24,) else 0)
-        walking = following is not None and len(following) > 1
-        if walking and following not in untried:
+        if (walking := following is not None and len(following) > 1) and following not in untried:
             untried[following] = set(range(legal[len(following)]))
             if sum(following) % 2 == 0:
                 archive[following] = 4 - len(following)
