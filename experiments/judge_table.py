@@ -64,18 +64,20 @@ def rule_of_thumb(numbers: tuple[int, ...], choices: list[str | None]) -> tuple[
     return appeal(numbers), scores, max(numbers) <= 200
 
 
-def describe(env, state: Game24State) -> list[str | None]:
-    """Every action as a sentence; None where it does not exist."""
-    _, after, _, _, info = jax.vmap(lambda action: env.step_env(jax.random.key(0), state, action, env.default_params))(
-        jnp.arange(env.num_actions)
-    )
-    held = [int(n) for n in state.numbers if n >= 0]
-    pairs = [(a, b) for i, a in enumerate(held) for b in held[i + 1 :]]
-    sentences: list[str | None] = [None] * env.num_actions
-    for action in np.flatnonzero(~np.asarray(info["impossible"])):
+def describe(numbers: tuple[int, ...], after: np.ndarray, impossible: np.ndarray) -> list[str | None]:
+    """Every action as a sentence; None where it does not exist.
+
+    Args:
+        numbers: those that are left.
+        after: i32[A, 4], what each action leaves.
+        impossible: bool[A].
+    """
+    pairs = [(a, b) for i, a in enumerate(numbers) for b in numbers[i + 1 :]]
+    sentences: list[str | None] = [None] * len(impossible)
+    for action in np.flatnonzero(~impossible):
         (small, large), sign = pairs[action // 4], "+-*/"[action % 4]
         result = {"+": large + small, "-": large - small, "*": large * small, "/": large // max(small, 1)}[sign]
-        left = " ".join(str(n) for n in np.asarray(after.numbers[action]) if n >= 0)
+        left = " ".join(str(n) for n in after[action] if n >= 0)
         sentences[action] = f"{large} {sign} {small} = {result}, left: {left}"
     return sentences
 
@@ -85,12 +87,17 @@ def collect(env, states: Game24State, ask: Callable, file: Path | None) -> judge
     stored = {}
     if file is not None and file.exists():
         stored = {tuple(line["numbers"]): line for line in map(json.loads, file.read_text().splitlines())}
+
+    def act(state, action):
+        _, after, _, _, info = env.step_env(jax.random.key(0), state, action, env.default_params)
+        return after.numbers, info["impossible"]
+
+    every = jax.jit(jax.vmap(jax.vmap(act, (None, 0)), (0, None)))(states, jnp.arange(env.num_actions))
     rows = []
-    for row in range(len(states.time)):
-        state = jax.tree.map(lambda x, row=row: x[row], states)
-        numbers = tuple(int(n) for n in state.numbers if n >= 0)
+    for places, after, impossible in zip(states.numbers, *map(np.asarray, every), strict=True):
+        numbers = tuple(int(n) for n in places if n >= 0)
         if numbers not in stored:
-            score, actions, keep = ask(numbers, describe(env, state))
+            score, actions, keep = ask(numbers, describe(numbers, after, impossible))
             if len(actions) != env.num_actions:
                 raise ValueError(f"ask{numbers}: {len(actions)} action scores, expected {env.num_actions}")
             stored[numbers] = {"numbers": numbers, "score": score, "actions": list(actions), "keep": bool(keep)}

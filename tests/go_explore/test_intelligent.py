@@ -152,8 +152,7 @@ def test_every_operation_obeys_the_rules(env, solve):
         following = play(here, action)
         reached[t] = following
         solved_at = solved_at or (t + 1 if following == (24,) else 0)
-        walking = following is not None and len(following) > 1
-        if walking and following not in untried:
+        if (walking := following is not None and len(following) > 1) and following not in untried:
             untried[following] = set(range(legal[len(following)]))
             if sum(following) % 2 == 0:
                 archive[following] = 4 - len(following)
@@ -186,7 +185,7 @@ def test_the_oracle_solves_every_hard_puzzle_in_three_operations(exact):
 
 
 def rightwards(env):
-    """Likes the second of two actions, dislikes the first, and scores states by their position."""
+    """Likes the second of two actions and dislikes the first."""
     return judges.uniform(env)._replace(score_actions=lambda state, params: jnp.array([-1e9, 1e9]))
 
 
@@ -399,4 +398,3 @@ def test_bad_worlds_are_refused(env):
         intelligent_go_explore(corridor, corridor.default_params, CONFIG, judges.uniform(corridor))
     with pytest.raises(ValueError, match="eps=1.5"):
         judges.noisy(env, 1.5)
-    assert isinstance(judges.uniform(env), Judge)

@@ -22,6 +22,12 @@ ROOT = Path(__file__).parents[2]
             {"cma_mae_linear_projection", "map_elites_linear_projection", "cma_mega_linear_projection"},
             id="quality_diversity_projection",
         ),
+        pytest.param("robustify_key_rooms.py", {"robustify_key_rooms"}, id="go_explore_robustify"),
+        pytest.param(
+            "intelligent_go_explore.py",
+            {"ige_noisy_judge", "ige_pure_noise", "ige_action_choice", "ige_learned_judge"},
+            id="go_explore_intelligent",
+        ),
         pytest.param("rnd_room_chain.py", {"rnd_room_chain", "rnd_tuned"}, id="bonuses"),
     ],
 )

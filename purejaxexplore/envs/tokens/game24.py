@@ -106,7 +106,7 @@ class Game24(environment.Environment[Game24State, Game24Params]):
         ``info`` holds ``success`` (24 is the only number) and ``impossible`` (the numbers stay as they were, and the
         episode ends).
         """
-        numbers = state.numbers
+        numbers = jnp.asarray(state.numbers)
         i, j = jnp.asarray(_PAIRS)[self.count(state), action // 4]
         result, exact = _operate(numbers[i], numbers[j], action % 4)
         impossible = ~exact | ~self.legal_actions(state)[action]
