@@ -237,7 +237,7 @@ class Pyramid(environment.Environment[PyramidState, PyramidParams]):
 
     @property
     def num_states(self) -> int:
-        """State ids: one for each tile of the 24 rooms."""
+        """State ids: one for each tile of the 24 rooms, stone included; about a third can be entered."""
         return tables.NUM_ROOMS * tables.TILES_Y * tables.TILES_X
 
     def state_id(self, state: PyramidState, params: PyramidParams | None = None) -> jax.Array:
