@@ -145,15 +145,17 @@ def draw(name: str, title: str, domain: LinearProjection, runs, args: Args) -> N
 def record(args: Args, name: str, criterion: str, holds: bool, **fields) -> None:
     """Writes one entry."""
     enough = args.seeds >= 20
+    full = (args.generations, args.batches) == (Args.generations, Args.batches)
+    reason = "the criterion as written" + ("" if full else f", at {fields['env_steps']:,} evaluations")
     path = analysis.record(
         name=name,
         criterion=criterion,
         tuning_seeds=[],
         judging_seeds=list(range(args.first_seed, args.first_seed + args.seeds)),
         verdict=("holds" if holds else "does not hold") if enough else "not judged",
-        reason="the criterion as written" if enough else "fewer than 20 seeds",
+        reason=reason if enough else "fewer than 20 seeds",
         command=f"python experiments/cma_linear_projection.py --seeds {args.seeds} --first-seed {args.first_seed}"
-        f" --entries {' '.join(args.entries)}",
+        f" --entries {' '.join(args.entries)} --generations {args.generations} --batches {args.batches}",
         family="quality_diversity",
         directory=args.results,
         **fields,

@@ -104,13 +104,13 @@ def test_weights_go_to_the_ranks_and_not_to_the_inverse_permutation():
 
 
 def test_samples_have_the_covariance_that_was_decomposed():
-    root = np.array([[2.0, 0.0], [1.5, 0.5]])
-    state = cma_es.init(jnp.array([1.0, -1.0]), 3.0)._replace(cov=jnp.float32(root @ root.T))
+    root = np.array([[2.0, 0.0, 0.0], [1.5, 0.5, 0.0], [0.3, -1.0, 0.4]])
+    state = cma_es.init(jnp.array([1.0, -1.0, 0.0]), 3.0)._replace(cov=jnp.float32(root @ root.T))
     state = cma_es.decompose(state)
-    z = np.random.default_rng(0).standard_normal((200_000, 2)).astype(np.float32)
+    z = np.random.default_rng(0).standard_normal((100_000, 3)).astype(np.float32)
     x = np.asarray(cma_es.ask(state, z))
-    np.testing.assert_allclose(np.cov(x.T), 9 * root @ root.T, rtol=0.02)
-    np.testing.assert_allclose(x.mean(0), [1, -1], atol=0.05)
+    np.testing.assert_allclose(np.cov(x.T), 9 * root @ root.T, rtol=0.03, atol=0.2)
+    np.testing.assert_allclose(x.mean(0), [1, -1, 0], atol=0.06)
 
 
 def test_no_parents_change_nothing_but_the_generation():

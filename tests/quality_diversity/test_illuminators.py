@@ -107,19 +107,21 @@ def test_map_elites_counts_evaluations_and_stays_in_the_box():
     assert (np.diff(metrics["qd_score"]) >= -1e-4).all()
 
 
-class Flat(Mirror):
-    """Every solution is as good as every other."""
+class Bowl(Mirror):
+    """The best solution is known, and every other is worse by its distance."""
+
+    best = (9.0, 0.5, 0.5)
 
     def evaluate(self, x):
-        return jnp.zeros_like(x[:, 0]), x[:, 1:]
+        return -jnp.square(x - jnp.array(self.best)).sum(-1), x[:, 1:]
 
 
 def test_emitters_that_improve_nothing_restart_at_an_elite():
-    start = jnp.array([[9.0, 0.5, 0.5], [8.0, 0.4, 0.4]])
-    state, metrics = final(cma_me(Flat(), ME.replace(bins=(1, 1)), initial=lambda key, num: start), 2)
+    start = jnp.array([Bowl.best, (8.0, 0.4, 0.4)])
+    state, metrics = final(cma_me(Bowl(), ME.replace(bins=(1, 1), sigma=1e-3), initial=lambda key, num: start), 2)
     assert metrics["restarts"].tolist() == [2 * 2, 2 * 4]
-    np.testing.assert_array_equal(state.emitters.mean, jnp.stack([start[0]] * 2))  # the first keeps the cell
-    assert (state.emitters.generation == 0).all() and (state.emitters.sigma == ME.sigma).all()
+    np.testing.assert_array_equal(state.emitters.mean, jnp.stack([start[0]] * 2))
+    assert (state.emitters.generation == 0).all() and (state.emitters.sigma == jnp.float32(1e-3)).all()
 
 
 def test_cma_mae_with_alpha_zero_is_an_optimiser():
