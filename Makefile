@@ -5,6 +5,7 @@ SEEDS ?= 20
 PY = $(VENV)/bin/python
 PIP = $(PY) -m pip install --quiet --disable-pip-version-check --constraint .ci/constraints.txt
 EXPERIMENTS = $(wildcard experiments/*.py)
+EXAMPLES = $(wildcard experiments/examples/*.py)
 BENCHMARKS = imports stepping archive go_explore ppo
 
 .PHONY: run test fast-test lint smoke notebooks reproduce kill-test bench clean
@@ -24,6 +25,7 @@ lint: $(VENV)/.dev
 smoke: $(VENV)/.test
 	set -e; for experiment in $(EXPERIMENTS); do echo "== $$experiment"; \
 		$(PY) $$experiment --smoke --results $(VENV)/smoke; done
+	set -e; for example in $(EXAMPLES); do echo "== $$example"; $(PY) $$example --smoke; done
 
 notebooks: $(VENV)/.dev
 	$(PY) -m pytest -q --nbmake --nbmake-timeout=600 notebooks

@@ -18,7 +18,7 @@ What differs from the published program:
 
 - Its judge, a language model, answers with one choice from a list; here it gives scores, and the choice is drawn.
 - A judge sees the state and the task, not the rest of the archive, so each archived state is scored once and the score
-  kept. A model's answers are no pure function: tabulate them first (``experiments/judge_table.py``).
+  kept. A model's answers are no pure function: tabulate them first (``experiments/examples/judge_table.py``).
 - In the grid and text worlds the program replays actions to return; here the state is restored, and the metric
   ``env_steps_replayed`` counts what replaying would cost. The simulator must be deterministic.
 """

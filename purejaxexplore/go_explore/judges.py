@@ -234,7 +234,7 @@ def tabulated(env: Any, book: Archive) -> Judge:
     """Looks its answers up in a table; a state without an answer scores 0, with all its actions, and is kept.
 
     This is how a foundation model judges: its answers for the states of a task are collected once, outside
-    (``experiments/judge_table.py``), and every run repeats exactly.
+    (``experiments/examples/judge_table.py``), and every run repeats exactly.
 
     Args:
         env: with ``cell_key``.

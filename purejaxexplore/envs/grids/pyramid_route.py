@@ -1,4 +1,4 @@
-"""A route through the whole of level 0, found by ``experiments/pyramid_route.py``: an expert to measure others by."""
+"""A route through all of level 0, found by ``experiments/tools/pyramid_route.py``: an expert to measure others by."""
 
 import re
 

@@ -11,8 +11,8 @@ judge is any Python callable::
 with ``score`` a float (how promising the numbers are), ``action_scores`` a float for each choice, and ``keep`` whether
 the numbers are worth remembering. Name it as ``--ask module:function``; the default is :func:`rule_of_thumb`.
 
-    python experiments/judge_table.py --puzzle 4 9 10 13
-    python experiments/judge_table.py --puzzle 4 9 10 13 --ask my_model:ask --answers my_answers.jsonl
+    python experiments/examples/judge_table.py --puzzle 4 9 10 13
+    python experiments/examples/judge_table.py --puzzle 4 9 10 13 --ask my_model:ask --answers my_answers.jsonl
 """
 
 import dataclasses

@@ -5,7 +5,7 @@ The state of a search is the agent's place, its motion and the clock modulo 64, 
 doors before the treasure are forbidden until everything else is done. The route is stored in
 ``purejaxexplore/envs/grids/pyramid_route.py``, and a test plays it.
 
-    python experiments/pyramid_route.py      # minutes
+    python experiments/tools/pyramid_route.py      # minutes
 """
 
 import re
