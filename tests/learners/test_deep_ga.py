@@ -155,7 +155,16 @@ def test_the_novelty_archive_is_a_reservoir_of_newborns(generations):
     generation, lane = np.divmod(archive.node[filled], 12)
     np.testing.assert_array_equal(archive.desc[filled], log.descriptor[generation, lane])
     np.testing.assert_array_equal(archive.score[filled], log.fitness[generation, lane])
-    assert not np.any((lane == 0) & (generation > 0)) and len(set(generation)) > 2
+    assert len(set(generation)) > 2
+
+
+def test_everybody_is_offered_to_the_archive_once(aim):
+    """At probability 1: 12 at first, then the 11 newborns of a generation, never its elite again."""
+    config = SMALL.replace(archive_probability=1.0, archive_capacity=64)
+    runs = pjx.run(deep_ga(*aim, config, selection="novelty"), 1, 3, progress=False)
+    assert np.asarray(runs.metrics["archive_offered"])[0].tolist() == [12, 23, 34]
+    nodes = np.asarray(runs.state.archive.node)[0]
+    assert len(set(nodes[nodes >= 0])) == 34
 
 
 def test_a_lineage_rebuilds_the_weights_bit_for_bit(aim):
