@@ -28,6 +28,8 @@ ROOT = Path(__file__).parents[2]
             {"ige_noisy_judge", "ige_pure_noise", "ige_action_choice", "ige_learned_judge"},
             id="go_explore_intelligent",
         ),
+        pytest.param("deep_ga_hard_maze.py", {"deep_ga_hard_maze"}, id="go_explore_deep_ga"),
+        pytest.param("dgm_landscapes.py", {"dgm_landscapes"}, id="go_explore_dgm"),
         pytest.param("rnd_room_chain.py", {"rnd_room_chain", "rnd_tuned"}, id="bonuses"),
     ],
 )
