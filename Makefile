@@ -6,7 +6,7 @@ PY = $(VENV)/bin/python
 PIP = $(PY) -m pip install --quiet --disable-pip-version-check --constraint .ci/constraints.txt
 EXPERIMENTS = $(wildcard experiments/*.py)
 EXAMPLES = $(wildcard experiments/examples/*.py)
-BENCHMARKS = imports stepping archive go_explore ppo
+BENCHMARKS = imports stepping archive go_explore quality_diversity ppo
 
 .PHONY: run test fast-test lint smoke notebooks reproduce kill-test bench clean
 

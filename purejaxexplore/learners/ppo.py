@@ -117,10 +117,7 @@ def ppo(
     recurrent = config.gru_size > 0
     action_space = env.action_space(env_params)
     network = actor_critic(env, env_params, config, len(streams))
-    # Flattened: one update of one vector is faster than a dozen of small arrays.
-    adam = optax.flatten(
-        optax.chain(optax.clip_by_global_norm(config.max_grad_norm), optax.scale_by_adam(eps=config.adam_eps))
-    )
+    adam = optax.chain(optax.clip_by_global_norm(config.max_grad_norm), optax.scale_by_adam(eps=config.adam_eps))
     gammas = jnp.stack([jnp.float32(stream.gamma) for stream in streams])
     lams = jnp.stack([jnp.float32(stream.lam) for stream in streams])
     episodic = tuple(stream.episodic for stream in streams)
