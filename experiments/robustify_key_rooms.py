@@ -92,7 +92,7 @@ def play_back(env, params, demos: Demonstrations) -> np.ndarray:
         def act(key, carry, lanes):
             return carry, demo.actions[0][lanes.env_state.elapsed % demo.actions.shape[1]], ()
 
-        return from_the_start(key, noisy, noisy.begin(params, demo), act, 64, 800)["start_success"]
+        return from_the_start(key, noisy, noisy.begin(params, demo), act, 256, 800)["start_success"]
 
     alone = jax.tree.map(lambda x: x[:, None], demos)
     return np.asarray(jax.jit(jax.vmap(one))(jax.random.split(jax.random.key(1), demos.lengths.shape[0]), alone))

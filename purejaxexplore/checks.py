@@ -44,7 +44,7 @@ def require_at_least(low: int, **sizes: Any) -> None:
 
 
 def require_between(low: float, high: float, **values: Any) -> None:
-    """Raises ValueError unless every value is in [low, high]; traced values are left to the caller's caller."""
+    """Raises ValueError unless every value is in [low, high]; traced values are not looked at."""
     for name, value in values.items():
         if isinstance(value, jax.core.Tracer):
             continue

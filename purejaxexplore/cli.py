@@ -120,11 +120,11 @@ def watch(directory: Path, /, out: Path | None = None, fps: float = 15.0, every:
         fps: frames a second.
         every: steps from one frame to the next.
     """
+    from purejaxexplore import watch
     from purejaxexplore.analysis import animate
-    from purejaxexplore.go_explore import stored
 
-    trajectory = stored.best_trajectory(directory)
-    path = animate(stored.pictures(trajectory, every), directory / "best.gif" if out is None else out, fps)
+    trajectory = watch.best_trajectory(directory)
+    path = animate(watch.pictures(trajectory, every), directory / "best.gif" if out is None else out, fps)
     print(f"{path}: seed {trajectory.seed}, score {trajectory.score:g}, {len(trajectory.replay.rewards)} steps")
 
 

@@ -150,6 +150,12 @@ class ActorCritic(nn.Module):
         return self.actor(x), self.critic(x)
 
 
+def memoryless(network: ActorCritic, params, obs: jax.Array) -> jax.Array:
+    """The towers' inputs at observations alone, without recurrent state and bonus features: ``[..., d]``."""
+    blank = jnp.zeros((*obs.shape[: obs.ndim - network.obs_ndim], 0))
+    return network.apply(params, blank, obs, blank, blank.any(-1), method="encode")[1]
+
+
 def policy_of(network: ActorCritic, params, x: jax.Array) -> distrax.Distribution:
     """The policy at the towers' inputs ``x f32[..., d]``: categorical, or Gaussian with independent dimensions."""
     outputs = network.apply(params, x, method="actor")

@@ -31,7 +31,7 @@ class RNDConfig:
     """Defaults of the paper where they fit small observations.
 
     Attributes:
-        learning_rate: Adam's, (0, inf); the paper has 1e-4 with four epochs, here one epoch learns as much.
+        learning_rate: Adam's, (0, inf); the paper has 1e-4 with four epochs where here is one.
         gamma: of the forward filter, [0, 1].
         keep_fraction: of the samples that train the predictor, [0, 1]; the paper keeps 0.25 at 128 environments.
         obs_clip: bound of whitened observations, in standard deviations.

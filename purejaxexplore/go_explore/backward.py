@@ -34,7 +34,7 @@ from purejaxexplore.learners.explorers import on_policy
 from purejaxexplore.learners.losses import policy_loss, value_loss
 from purejaxexplore.learners.ppo_config import PPOConfig, actor_critic, require_ppo
 from purejaxexplore.learners.streams import Stream
-from purejaxexplore.nets import policy_of
+from purejaxexplore.nets import memoryless, policy_of
 
 
 @struct.dataclass
@@ -42,7 +42,8 @@ class BackwardConfig:
     """Settings; those of PPO stand in ``ppo``.
 
     Attributes:
-        ppo: learning rate, sizes, network ("mlp", "cnn" or "table"), discount.
+        ppo: learning rate, sizes, network ("mlp", "cnn" or "table"), discount; there are no bonuses to warm up, so
+            ``num_warmup_steps`` is not used.
         threshold: share of the window's starts that must succeed, (0, 1]; 0.2 in the original, 0.1 in Go-Explore.
         sticky: probability that an action is repeated instead of the chosen one.
         spread: probability that an episode starts behind the frontier instead of in the window.
@@ -152,12 +153,11 @@ def backward(env, env_params, demos: Demonstrations, config: BackwardConfig) -> 
     network = actor_critic(noisy, beginning, hyper, 1)
     adam = optax.chain(optax.clip_by_global_norm(hyper.max_grad_norm), optax.scale_by_adam(eps=hyper.adam_eps))
 
-    def inputs(params, obs):
-        blank = jnp.zeros((*obs.shape[: obs.ndim - network.obs_ndim], 0))
-        return network.apply(params, blank, obs, blank, blank.any(-1), method="encode")[1]
+    def policy_at(params, obs):
+        return policy_of(network, params, memoryless(network, params, obs))
 
     def value(params, obs):
-        return network.apply(params, inputs(params, obs), method="critic")
+        return network.apply(params, memoryless(network, params, obs), method="critic")
 
     def world(frontier):
         if config.start == "beginning":
@@ -166,7 +166,7 @@ def backward(env, env_params, demos: Demonstrations, config: BackwardConfig) -> 
 
     def act_by(params):
         def act(key, carry, lanes):
-            policy = policy_of(network, params, inputs(params, lanes.obs))
+            policy = policy_at(params, lanes.obs)
             action, log_prob = policy.sample_and_log_prob(seed=key)
             return carry, action, (log_prob, lanes.env_state.demo, lanes.env_state.start)
 
@@ -181,7 +181,7 @@ def backward(env, env_params, demos: Demonstrations, config: BackwardConfig) -> 
         return BackwardState(params, adam.init(params), lanes, beginning.frontier, rates, jnp.int32(0))
 
     def loss_fn(params, batch: Samples, shown: DemoSteps):
-        policy = policy_of(network, params, inputs(params, batch.obs))
+        policy = policy_at(params, batch.obs)
         values = value(params, batch.obs)
         advantages = batch.advantages
         if hyper.normalise_advantages:
@@ -199,10 +199,11 @@ def backward(env, env_params, demos: Demonstrations, config: BackwardConfig) -> 
     def self_imitation(params, shown: DemoSteps):
         if not config.sil_batch:
             return jnp.float32(0.0)
-        log_prob = policy_of(network, params, inputs(params, shown.obs)).log_prob(shown.action)
+        log_prob = policy_at(params, shown.obs).log_prob(shown.action)
         gap = jnp.where(shown.valid, jnp.maximum(shown.returns - value(params, shown.obs)[:, 0], 0.0), 0.0)
-        imitated = -(log_prob * jax.lax.stop_gradient(gap)).mean()
-        return config.sil_policy * imitated + config.sil_value * 0.5 * jnp.square(gap).mean()
+        count = jnp.maximum(shown.valid.sum(), 1)  # the padding of short demonstrations is no demonstration
+        imitated = -(log_prob * jax.lax.stop_gradient(gap)).sum() / count
+        return config.sil_policy * imitated + config.sil_value * 0.5 * jnp.square(gap).sum() / count
 
     def fit(key, state: BackwardState, samples: Samples):
         shown = demo_steps(seen, env_params, demos, hyper.gamma)
@@ -261,3 +262,8 @@ def _check(config: BackwardConfig) -> None:
         require_between(0.0, 1.0, **{name: getattr(config, name)})
     if config.ppo.gru_size:
         raise ValueError(f"gru_size={config.ppo.gru_size}: expected 0, the policy has no memory here")
+    if not config.ppo.bootstrap_truncation:
+        raise ValueError("bootstrap_truncation=False: expected True, truncation is always bootstrapped here")
+    anneal = config.ppo.anneal_iterations
+    if isinstance(anneal, jax.core.Tracer) or anneal != 0:
+        raise ValueError(f"anneal_iterations={anneal}: expected 0, the learning rate is constant here")

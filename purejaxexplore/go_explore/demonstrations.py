@@ -11,7 +11,6 @@ from gymnax.environments.environment import Environment
 
 from purejaxexplore.archives.packing import like, packing
 from purejaxexplore.archives.trajectory import Replay
-from purejaxexplore.blocks.episodes import summarise
 from purejaxexplore.blocks.rollout import reset_lanes, rollout
 from purejaxexplore.checks import require_at_least, require_between
 from purejaxexplore.envs.wrappers import Wrapper
@@ -119,7 +118,10 @@ def demo_steps(env, env_params, demos: Demonstrations, gamma) -> DemoSteps:
 
 
 def from_the_start(key, noisy: "NoisyStart", params: "NoisyStartParams", act, num_envs: int, num_steps: int) -> dict:
-    """``start_success`` and ``start_return`` of the episodes that end within ``num_steps`` steps of ``num_envs`` lanes.
+    """``start_success`` and ``start_return`` of the first episode of each of ``num_envs`` lanes.
+
+    One episode a lane, because within a fixed number of steps the short ones, which are the failures, would come up
+    more often. An episode that has not ended within ``num_steps`` steps counts as a failure that returned nothing.
 
     Args:
         key: consumed.
@@ -130,9 +132,12 @@ def from_the_start(key, noisy: "NoisyStart", params: "NoisyStartParams", act, nu
     key_reset, key_run = jax.random.split(key)
     original = noisy.from_the_start(params)
     lanes = reset_lanes(key_reset, noisy, original, num_envs)
-    lanes, _, _, finished, *_ = rollout(key_run, noisy, original, lanes, (), act, num_steps)
-    _, totals = summarise(lanes.episodes, finished)
-    return {"start_success": totals["success"], "start_return": totals["episode_return"]}
+    finished = rollout(key_run, noisy, original, lanes, (), act, num_steps)[3]
+    first = finished.done & (jnp.cumsum(finished.done, 0) == 1)
+    return {
+        "start_success": (first & finished.success).sum() / num_envs,
+        "start_return": jnp.where(first, finished.returns, 0.0).sum() / num_envs,
+    }
 
 
 class NoisyStartState(NamedTuple):
@@ -196,7 +201,9 @@ class NoisyStart(Wrapper):
 
     An episode from step 0 starts with the environment's own reset, its random no-ops included. ``info["success"]`` says
     that the episode's score has reached the demonstration's; then the episode goes on for floor(exp(7 u)) steps, u
-    uniform in [0, 1), as in Salimans and Chen (2018), "Learning Montezuma's Revenge from a single demonstration".
+    uniform in [0, 1), as in Salimans and Chen (2018), "Learning Montezuma's Revenge from a single demonstration". There
+    as here the learner sees both cuts, of who falls behind and of who has arrived, as terminations; the environment's
+    own time limit stays a truncation.
     """
 
     def inner_state(self, state: NoisyStartState) -> Any:
@@ -210,7 +217,7 @@ class NoisyStart(Wrapper):
         params = env.default_params
         try:
             jax.eval_shape(lambda key: env.get_obs(env.reset_env(key, params)[1], params), jax.random.key(0))
-        except (NotImplementedError, AttributeError):
+        except NotImplementedError:  # gymnax's base class has get_obs only to say that there is none
             raise TypeError(f"env={env!r} has no get_obs(state, params): a stored state cannot be shown") from None
 
     def begin(self, env_params: Any, demos: Demonstrations, sticky: float = 0.25, lag: int = 50, spread: float = 0.2):
@@ -228,14 +235,14 @@ class NoisyStart(Wrapper):
         return params.replace(frontier=jnp.zeros_like(params.frontier), window=jnp.int32(1), spread=0.0, lag=NO_LAG)
 
     def reset_env(self, key, params):
-        key_demo, key_spread, key_start, key_env = jax.random.split(key, 4)
+        key_demo, key_spread, key_near, key_far, key_env = jax.random.split(key, 5)
         demos = params.demos
         demo = jax.random.randint(key_demo, (), 0, demos.lengths.shape[0])
         frontier, last = params.frontier[demo], demos.lengths[demo] - 1
-        near = frontier - jax.random.randint(key_start, (), 0, params.window)
-        far = jax.random.randint(key_start, (), frontier, last + 1)
+        near = frontier - jax.random.randint(key_near, (), 0, params.window)
+        far = jax.random.randint(key_far, (), frontier, last + 1)
         start = jnp.maximum(jnp.where(jax.random.bernoulli(key_spread, params.spread), far, near), 0)
-        fresh_obs, fresh = self._env.reset_env(key_env, params.params)
+        _, fresh = self._env.reset_env(key_env, params.params)
         fresh = jax.tree.map(jnp.asarray, fresh)
         stored = packing(self._env, params.params)[1](jax.tree.map(lambda x: x[demo, start], demos.packed))
         env_state = jax.tree.map(lambda a, b: jnp.where(start == 0, a, b), fresh, like(stored, fresh))

@@ -20,7 +20,7 @@ from purejaxexplore.go_explore.demonstrations import Demonstrations, NoisyStart,
 from purejaxexplore.learners.explorers import on_policy
 from purejaxexplore.learners.ppo_config import PPOConfig, actor_critic, require_ppo
 from purejaxexplore.learners.streams import Stream
-from purejaxexplore.nets import policy_of
+from purejaxexplore.nets import memoryless, policy_of
 
 
 @struct.dataclass
@@ -67,9 +67,7 @@ def imitation(env, env_params, demos: Demonstrations, config: ImitationConfig) -
     adam = optax.scale_by_adam(eps=config.ppo.adam_eps)
 
     def policy(params, obs):
-        blank = jnp.zeros((*obs.shape[: obs.ndim - network.obs_ndim], 0))
-        x = network.apply(params, blank, obs, blank, blank.any(-1), method="encode")[1]
-        return policy_of(network, params, x)
+        return policy_of(network, params, memoryless(network, params, obs))
 
     def init(key):
         obs = demo_steps(seen, env_params, demos, 1.0).obs

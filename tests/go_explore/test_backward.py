@@ -9,7 +9,13 @@ from purejaxexplore.algorithm import make_train
 from purejaxexplore.archives.trajectory import Replay
 from purejaxexplore.envs.wrappers import ObserveStateId
 from purejaxexplore.go_explore.backward import BackwardConfig, backward, move_frontier, update_rates
-from purejaxexplore.go_explore.demonstrations import NoisyStart, demo_steps, demonstrations, discounted_returns
+from purejaxexplore.go_explore.demonstrations import (
+    NoisyStart,
+    demo_steps,
+    demonstrations,
+    discounted_returns,
+    from_the_start,
+)
 from purejaxexplore.go_explore.imitation import ImitationConfig, imitation
 from purejaxexplore.learners.ppo import PPOConfig, ppo
 from purejaxexplore.testing import check_algorithm, check_environment
@@ -160,6 +166,18 @@ def test_who_falls_behind_is_ended_and_who_arrives_goes_on_a_little():
     assert min(extras) == 1 and 10 < np.median(extras) < 100 and max(extras) <= np.exp(7)
 
 
+def test_short_episodes_count_once_in_an_evaluation(line):
+    """Lanes that fail at once start again and again: over all episodes their failures would outnumber the successes."""
+    env, params, demos = line
+    noisy = NoisyStart(env)
+
+    def act(key, carry, lanes):  # the first four lanes walk straight to the end, the others wait for the time limit
+        return carry, (jnp.arange(8) < 4).astype(jnp.int32), ()
+
+    measured = from_the_start(jax.random.key(0), noisy, noisy.begin(params, demos, sticky=0.0), act, 8, 64)
+    assert measured == {"start_success": 0.5, "start_return": 0.5}
+
+
 @pytest.mark.parametrize("start", ["backward", "beginning"])
 def test_contract(line, start):
     check_algorithm(backward(*line, SMALL.replace(start=start)))
@@ -190,6 +208,8 @@ def test_imitation_follows_the_demonstration(line):
         ({"window": 0}, "window=0: expected a whole number of at least 1"),
         ({"threshold": 1.5}, "threshold=1.5: expected a number in"),
         ({"sil_batch": -1}, "sil_batch=-1"),
+        ({"ppo": PPO.replace(anneal_iterations=5.0)}, "anneal_iterations=5.0: expected 0"),
+        ({"ppo": PPO.replace(bootstrap_truncation=False)}, "bootstrap_truncation=False: expected True"),
         ({"ppo": PPO.replace(gru_size=4, network="mlp", num_minibatches=2)}, "gru_size=4: expected 0"),
     ],
 )

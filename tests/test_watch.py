@@ -9,7 +9,7 @@ from PIL import Image
 import purejaxexplore as pjx
 from purejaxexplore import cli
 from purejaxexplore.go_explore import GoExploreConfig, go_explore
-from purejaxexplore.go_explore.stored import best_trajectory, pictures
+from purejaxexplore.watch import best_trajectory, pictures
 
 SETTINGS = GoExploreConfig(action_repeat=0.8, num_lanes=8, horizon=20, capacity=512, num_iterations=12)
 WORLD = {"name": "KeyRooms", "key_reward": 2.0}
