@@ -75,7 +75,8 @@ class Wrapper(Environment):
 
     def get_obs(self, state, params=None, key=None):
         """The observation of a state, where the wrapped environment has one of its own."""
-        return self._env.get_obs(self.inner_state(state), None if params is None else self.inner_params(params))
+        inner = None if params is None else self.inner_params(params)
+        return self._env.get_obs(self.inner_state(state), inner, *(() if key is None else (key,)))
 
     def is_truncated(self, state, params):
         return self._env.is_truncated(self.inner_state(state), self.inner_params(params))
@@ -182,7 +183,8 @@ class ObservationWrapper(Wrapper):
         raise NotImplementedError(f"{type(self).__name__}.transform")
 
     def get_obs(self, state, params=None, key=None):
-        return self.transform(super().get_obs(state, params), None if params is None else self.inner_params(params))
+        inner = None if params is None else self.inner_params(params)
+        return self.transform(super().get_obs(state, params, key), inner)
 
     def reset_env(self, key, params):
         obs, state = super().reset_env(key, params)

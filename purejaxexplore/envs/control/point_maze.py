@@ -133,10 +133,14 @@ class PointMaze(environment.Environment[PointMazeState, PointMazeParams]):
         """Never."""
         return jnp.bool_(False)
 
-    def get_obs(self, state: PointMazeState, params: PointMazeParams | None, key: jax.Array) -> jax.Array:
-        """f32[2 + noise_dims]: x, y and noise."""
-        noise = jax.random.normal(key, (self.noise_dims,))
-        return jnp.concatenate([jnp.stack([state.x, state.y]), noise])
+    def get_obs(
+        self, state: PointMazeState, params: PointMazeParams | None = None, key: jax.Array | None = None
+    ) -> jax.Array:
+        """f32[2 + noise_dims]: x, y and noise, which takes a key."""
+        place = jnp.stack([state.x, state.y])
+        if not self.noise_dims:
+            return place
+        return jnp.concatenate([place, jax.random.normal(key, (self.noise_dims,))])
 
     @property
     def num_states(self) -> int:
