@@ -1,5 +1,6 @@
 """The few flax modules that everybody shares: MLP, a small CNN, and the actor-critic that PPO trains."""
 
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -7,33 +8,49 @@ import distrax
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 ACTIVATIONS = {"tanh": nn.tanh, "relu": nn.relu, "leaky_relu": nn.leaky_relu, "silu": nn.silu}
 
 
 def orthogonal(scale: float):
-    """Initialiser of weights with orthonormal rows or columns, uniform among them, times ``scale``.
-
-    Gram-Schmidt, each column twice, instead of the library's QR: XLA:CPU can deadlock for ever where the batched QRs of
-    many vmapped networks are initialised at once (observed with jax 0.10.2, 16 seeds, two cores).
-    """
+    """Initialiser of weights with orthonormal rows or columns, uniform among them, times ``scale``."""
 
     def init(key, shape, dtype=jnp.float32):
-        rows, columns = math.prod(shape[:-1]), shape[-1]
-        long, short = max(rows, columns), min(rows, columns)
-
-        def orthonormalise(basis, i_column):
-            i, column = i_column
-            for _ in range(2):
-                column = column - basis @ (column @ basis)
-            return basis.at[:, i].set(column / jnp.linalg.norm(column)), None
-
-        gaussian = jax.random.normal(key, (short, long), dtype)
-        start = jnp.zeros((long, short), dtype)
-        basis, _ = jax.lax.scan(orthonormalise, start, (jnp.arange(short), gaussian))
-        return scale * (basis if rows >= columns else basis.T).reshape(shape)
+        matrix = (math.prod(shape[:-1]), shape[-1])
+        return scale * orthonormal_matrices(key, [matrix])[0].reshape(shape).astype(dtype)
 
     return init
+
+
+def orthonormal_matrices(key: jax.Array, shapes: Sequence[tuple[int, int]]) -> list[jax.Array]:
+    """Matrices of the given shapes whose shorter side is orthonormal, uniform among such.
+
+    All are orthonormalised at once, as the first rows and columns of padded ones: a loop for each would double the
+    time to compile a learner's ``init``. Gram-Schmidt, each vector twice, instead of the library's QR: XLA:CPU can
+    deadlock for ever where the batched QRs of many vmapped networks are initialised at once (observed with jax 0.10.2,
+    16 seeds, two cores).
+    """
+    short, long = max(min(shape) for shape in shapes), max(max(shape) for shape in shapes)
+    inside = np.zeros((short, len(shapes), long), np.float32)
+    for i, shape in enumerate(shapes):
+        inside[: min(shape), i, : max(shape)] = 1.0
+    gaussian = jax.random.normal(key, inside.shape) * inside
+
+    def orthonormalise(basis, i_vectors):
+        i, vectors = i_vectors
+
+        def remove_known(_, vectors):
+            return vectors - jnp.einsum("nl,nls,nms->nm", vectors, basis, basis)
+
+        vectors = jax.lax.fori_loop(0, 2, remove_known, vectors)
+        norm = jnp.linalg.norm(vectors, axis=-1, keepdims=True)
+        return basis.at[..., i].set(vectors / jnp.maximum(norm, 1e-30)), None
+
+    start = jnp.zeros((len(shapes), long, short))
+    bases, _ = jax.lax.scan(orthonormalise, start, (jnp.arange(short), gaussian))
+    columns = [basis[: max(shape), : min(shape)] for basis, shape in zip(bases, shapes, strict=True)]
+    return [basis if rows >= cols else basis.T for basis, (rows, cols) in zip(columns, shapes, strict=True)]
 
 
 class MLP(nn.Module):
@@ -53,9 +70,19 @@ class MLP(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        for size in self.hidden_sizes:
-            x = ACTIVATIONS[self.activation](nn.Dense(size, kernel_init=orthogonal(2**0.5))(x))
-        return nn.Dense(self.num_outputs, kernel_init=orthogonal(self.output_scale))(x)
+        sizes = (x.shape[-1], *self.hidden_sizes, self.num_outputs)
+        shapes = list(itertools.pairwise(sizes))
+        gains = [2**0.5] * len(self.hidden_sizes) + [self.output_scale]
+        if self.is_initializing():
+            kernels = orthonormal_matrices(self.make_rng("params"), shapes)
+        else:
+            kernels = [jnp.zeros(shape) for shape in shapes]
+        for i, (kernel, gain) in enumerate(zip(kernels, gains, strict=True)):
+            initial = {"kernel": gain * kernel, "bias": jnp.zeros(kernel.shape[1])}
+            layer = self.param(f"Dense_{i}", lambda _, initial=initial: initial)
+            x = x @ layer["kernel"] + layer["bias"]
+            x = x if i == len(self.hidden_sizes) else ACTIVATIONS[self.activation](x)
+        return x
 
 
 class CNN(nn.Module):

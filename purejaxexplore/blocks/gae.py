@@ -28,7 +28,7 @@ def gae(rewards, values, next_values, stop, cut, gamma, lam) -> jax.Array:
         advantage = delta + decay * advantage
         return advantage, advantage
 
-    _, advantages = jax.lax.scan(accumulate, jnp.zeros_like(deltas[0]), (deltas, decays), reverse=True, unroll=8)
+    _, advantages = jax.lax.scan(accumulate, jnp.zeros_like(deltas[0]), (deltas, decays), reverse=True)
     return advantages
 
 

@@ -49,17 +49,16 @@ def minibatch_epochs(
     size = jax.tree.leaves(batch)[0].shape[0]
     packed, unpack = pack_rows(batch)
 
-    def epoch(carry, key):
-        key_shuffle, key_update = jax.random.split(key)
-        rows = shuffled_indices(key_shuffle, size).reshape(num_minibatches, -1)
+    def epoch(carry, keys):
+        rows = shuffled_indices(keys[0], size).reshape(num_minibatches, -1)
 
         def minibatch(carry, key_rows):
             key, rows = key_rows
             return update(key, carry, unpack(jax.tree.map(lambda x: x[rows], packed)))
 
-        return jax.lax.scan(minibatch, carry, (jax.random.split(key_update, num_minibatches), rows))
+        return jax.lax.scan(minibatch, carry, (keys[1:], rows))
 
-    return jax.lax.scan(epoch, carry, jax.random.split(key, num_epochs))
+    return jax.lax.scan(epoch, carry, jax.random.split(key, (num_epochs, 1 + num_minibatches)))
 
 
 def pack_rows(batch: Any) -> tuple[tuple[jax.Array, ...], Callable[[Any], Any]]:

@@ -166,9 +166,8 @@ def ppo(
             params, adam.init(params), lanes, hidden, explorer_state, bonus_states, visited, jnp.int32(0)
         )
 
-    def collect(key, state: PPOState):
+    def collect(key_weights, key_rollout, state: PPOState):
         """The rollout: (state, steps, finished, what was acted on, raw scores of the bonuses scored online)."""
-        key_weights, key_rollout = jax.random.split(key)
         params = explorer.transform(key_weights, state.params, state.explorer)
 
         def act(key, carry, lanes):
@@ -291,9 +290,9 @@ def ppo(
         return state._replace(params=params, opt_state=opt_state), jax.tree.map(jnp.mean, metrics)
 
     def step(key, state: PPOState):
-        key_collect, key_score, key_fit, key_bonus = jax.random.split(key, 4)
+        key_weights, key_rollout, key_score, key_fit, key_bonus = jax.random.split(key, 5)
         hidden = state.hidden
-        state, steps, finished, acted, raw = collect(key_collect, state)
+        state, steps, finished, acted, raw = collect(key_weights, key_rollout, state)
         features, start, log_prob = acted
         state, rewards = reward_streams(key_score, state, steps, features, raw)
         values, successor_values, reset_values = evaluate_rollout(state, hidden, steps, acted)

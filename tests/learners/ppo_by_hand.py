@@ -84,7 +84,7 @@ _gradient = jax.jit(jax.grad(loss, has_aux=True))
 
 def shuffled_rows(step_key, config, num_rows):
     """The row numbers of every minibatch, i32[num_epochs, num_minibatches, B], with the learner's own shuffle."""
-    key = jax.random.split(step_key, 4)[2]
+    key = jax.random.split(step_key, 5)[3]
     rows = jnp.arange(num_rows)
     return minibatch_epochs(key, lambda k, c, r: (c, r), (), rows, config.num_epochs, config.num_minibatches)[1]
 
