@@ -2,22 +2,27 @@
 PYTHON ?= python3
 VENV ?= .venv
 SEEDS ?= 20
+WORKERS ?= 2
+PYTEST = $(PY) -m pytest -q -n $(WORKERS) --dist loadfile
 PY = $(VENV)/bin/python
 PIP = $(PY) -m pip install --quiet --disable-pip-version-check --constraint .ci/constraints.txt
 EXPERIMENTS = $(wildcard experiments/*.py)
 EXAMPLES = $(wildcard experiments/examples/*.py)
 BENCHMARKS = imports stepping archive go_explore quality_diversity ppo
 
-.PHONY: run test fast-test lint smoke notebooks reproduce kill-test bench clean
+EVERYWHERE = contract or runner_run or test_package or test_nets or test_algorithm or test_cli or test_hang
+
+.PHONY: run test contract-test lint smoke notebooks reproduce kill-test bench clean
 
 run: $(VENV)/.run
 	$(PY) experiments/hard_exploration.py --seeds $(SEEDS)
 
 test: $(VENV)/.test
-	$(PY) -m pytest -q
+	$(PYTEST)
 
-fast-test: $(VENV)/.test
-	$(PY) -m pytest -q -m "not slow and not reproduction" --ignore=tests/envs/test_suites.py
+# What another interpreter, with another jax, must pass: the contracts of all algorithms and worlds, and the runner.
+contract-test: $(VENV)/.test
+	$(PYTEST) -m "not slow and not reproduction" -k "$(EVERYWHERE)" --ignore=tests/envs/test_suites.py
 
 lint: $(VENV)/.dev
 	$(VENV)/bin/ruff check .
