@@ -1,4 +1,4 @@
-"""The few flax modules that everybody shares: MLP, a small CNN, and the actor-critic that PPO trains."""
+"""The few flax modules that everybody shares: MLP, a small CNN, PPO's actor-critic, and networks of action values."""
 
 import itertools
 import math
@@ -175,6 +175,91 @@ class ActorCritic(nn.Module):
     def __call__(self, carry, obs, features, start):
         carry, x = self.encode(carry, obs, features, start)
         return self.actor(x), self.critic(x)
+
+
+class NoisyDense(nn.Module):
+    """A dense layer with learned noise: Fortunato et al. (2018), "Noisy networks for exploration", equations 9 to 11.
+
+    ``y = W x + b + (S_w * f(e_out) f(e_in)^T) x + S_b * f(e_out)`` with factorised Gaussian noise, ``f(e) = sign(e)
+    sqrt|e|``. Every row of a batch draws noise of its own (the paper: every minibatch); without a ``"noise"`` random
+    stream the layer is its mean.
+
+    Attributes:
+        features: outputs.
+        noise_scale: sigma_0, initial standard deviations times the root of the number of inputs.
+    """
+
+    features: int
+    noise_scale: float = 0.5
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        bound = x.shape[-1] ** -0.5
+        shape = (x.shape[-1], self.features)
+        scale = nn.initializers.constant(self.noise_scale * bound)
+
+        def uniform(key, shape):
+            return jax.random.uniform(key, shape, minval=-bound, maxval=bound)
+
+        kernel, bias = self.param("kernel", uniform, shape), self.param("bias", uniform, shape[1:])
+        kernel_scale, bias_scale = self.param("kernel_scale", scale, shape), self.param("bias_scale", scale, shape[1:])
+        y = x @ kernel + bias
+        if not self.has_rng("noise"):
+            return y
+        into, out = (jax.random.normal(self.make_rng("noise"), z.shape) for z in (x, y))
+        into, out = (jnp.sign(e) * jnp.sqrt(jnp.abs(e)) for e in (into, out))
+        return y + out * ((x * into) @ kernel_scale + bias_scale)
+
+
+class ActionValues(nn.Module):
+    """Values of discrete actions for K reward streams: ``(obs, features f32[..., F]) -> f32[..., A, K]``.
+
+    The hidden activations are sown in the collection ``"activations"``.
+
+    Attributes:
+        num_actions: A.
+        num_values: K.
+        obs_ndim: number of axes of one observation.
+        hidden_sizes, activation: of the tower.
+        network: "mlp", "cnn", or "table": a row of values for each numbered observation.
+        num_states, table_scale: rows of the table, and the standard deviation of its initial values.
+        noisy: whether the tower's layers are :class:`NoisyDense`.
+        noise_scale: their sigma_0.
+        layer_norm: whether hidden layers are normalised before their activation.
+    """
+
+    num_actions: int
+    num_values: int
+    obs_ndim: int
+    hidden_sizes: Sequence[int] = (64, 64)
+    activation: str = "relu"
+    network: str = "mlp"
+    num_states: int = 0
+    table_scale: float = 0.0
+    noisy: bool = False
+    noise_scale: float = 0.5
+    layer_norm: bool = False
+
+    @nn.compact
+    def __call__(self, obs: jax.Array, features: jax.Array) -> jax.Array:
+        outputs = self.num_actions * self.num_values
+        if self.network == "table":
+            x = self.param("table", nn.initializers.normal(self.table_scale), (self.num_states, outputs))[obs]
+            return x.reshape((*x.shape[:-1], self.num_actions, self.num_values))
+        x = obs.astype(jnp.float32)
+        x = CNN()(x) if self.network == "cnn" else x.reshape((*x.shape[: x.ndim - self.obs_ndim], -1))
+        x = jnp.concatenate([x, features], -1) if features.shape[-1] else x
+        for size in self.hidden_sizes:
+            x = NoisyDense(size, self.noise_scale)(x) if self.noisy else _dense(size, 2**0.5)(x)
+            x = nn.LayerNorm()(x) if self.layer_norm else x
+            x = ACTIVATIONS[self.activation](x)
+            self.sow("activations", "hidden", x)
+        x = NoisyDense(outputs, self.noise_scale)(x) if self.noisy else _dense(outputs, 1.0)(x)
+        return x.reshape((*x.shape[:-1], self.num_actions, self.num_values))
+
+
+def _dense(size: int, scale: float) -> nn.Dense:
+    return nn.Dense(size, kernel_init=orthogonal(scale))
 
 
 def memoryless(network: ActorCritic, params, obs: jax.Array) -> jax.Array:

@@ -25,6 +25,10 @@ SYSTEMS: dict[str, tuple[str, str]] = {
         "purejaxexplore.go_explore.dgm",
         "keep every variant, and return to good ones that had few children",
     ),
+    "dqn": (
+        "purejaxexplore.learners.dqn",
+        "double n-step DQN with any number of reward streams, and ensembles with randomised priors",
+    ),
     "go_explore": (
         "purejaxexplore.go_explore.explore",
         "return to a promising cell of an archive, then explore",

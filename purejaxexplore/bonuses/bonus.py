@@ -52,6 +52,9 @@ class Bonus(NamedTuple):
         update: ``(key, state, batch) -> (state, metrics)``: gradient steps, with fixed scalar metrics.
         defer: static; True where ``score`` may be scanned over the rollout afterwards.
         needs_state_id: static; True where ``steps.aux`` must hold ``state_id`` and ``reset_state_id``.
+        rescore: ``(key, state, steps [M]) -> reward f32[M]``, what old steps would be paid now, which touches no
+            statistic; replay then pays that. None: a step keeps what it was paid when it was new. What replaces
+            ``score`` or ``shape`` of a bonus replaces this too.
     """
 
     init: Callable[[jax.Array, Step], BonusState]
@@ -61,6 +64,7 @@ class Bonus(NamedTuple):
     update: Callable[[jax.Array, BonusState, Batch], tuple[BonusState, dict[str, jax.Array]]]
     defer: bool = True
     needs_state_id: bool = False
+    rescore: Callable[[jax.Array, BonusState, Step], jax.Array] | None = None
 
 
 def observe_nothing(num_envs: int) -> jax.Array:

@@ -14,4 +14,7 @@ def with_reward(bonus: Bonus, coef: float = 1.0) -> Bonus:
         state, shaped = bonus.shape(state, raw, batch)
         return state, shaped + coef * batch.steps.reward
 
-    return bonus._replace(shape=shape)
+    def rescore(key, state, steps):
+        return bonus.rescore(key, state, steps) + coef * steps.reward
+
+    return bonus._replace(shape=shape, rescore=None if bonus.rescore is None else rescore)

@@ -116,13 +116,18 @@ def rnd(config: RNDConfig | None = None) -> Bonus:
         x = inputs(state.norm.obs, step.next_obs)
         return state, errors(state.learn.predictor, state.learn.target, x)
 
+    def scale(moments):
+        return jnp.sqrt(moments.variance + 1e-8) if config.normalise else 1.0
+
+    def rescore(key, state, steps):
+        return score(key, state, steps)[1] / scale(state.norm.reward)
+
     def shape(state, raw, batch):
         filtered, trace = forward_filter(state.norm.filter, raw, config.gamma)
         reward = merge_moments(state.norm.reward, trace)
         obs = batch.steps.next_obs.reshape((raw.size, -1))
         norm = Norm(merge_moments(state.norm.obs, obs), filtered, reward)
-        scale = jnp.sqrt(reward.variance + 1e-8) if config.normalise else 1.0
-        return state._replace(norm=norm, t=state.t + 1), raw / scale
+        return state._replace(norm=norm, t=state.t + 1), raw / scale(reward)
 
     def update(key, state, batch):
         x = inputs(state.norm.obs, batch.steps.next_obs.reshape((batch.steps.reward.size, -1)))
@@ -150,4 +155,7 @@ def rnd(config: RNDConfig | None = None) -> Bonus:
         learn = state.learn._replace(predictor=predictor, opt_state=opt_state)
         return state._replace(learn=learn), {"predictor_loss": losses.mean()}
 
-    return Bonus(init, lambda state: observe_nothing(state.norm.filter.shape[0]), score, shape, update)
+    def observe(state):
+        return observe_nothing(state.norm.filter.shape[0])
+
+    return Bonus(init, observe, score, shape, update, rescore=rescore)

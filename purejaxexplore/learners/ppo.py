@@ -23,11 +23,11 @@ from purejaxexplore.blocks.gae import gae, stream_boundaries
 from purejaxexplore.blocks.minibatches import minibatch_epochs
 from purejaxexplore.blocks.rollout import Lanes, Step, reset_lanes, rollout
 from purejaxexplore.blocks.selected import map_selected
-from purejaxexplore.bonuses.bonus import Batch, BonusState, score_rollout
+from purejaxexplore.bonuses.bonus import BonusState
 from purejaxexplore.learners.explorers import Explorer, on_policy
 from purejaxexplore.learners.losses import explained_variance, policy_loss, value_loss
 from purejaxexplore.learners.ppo_config import PPOConfig, actor_critic, require_ppo
-from purejaxexplore.learners.streams import Stream
+from purejaxexplore.learners.streams import Stream, coefs_at, features_of, learn, pay, score_online
 from purejaxexplore.nets import policy_of
 
 
@@ -138,10 +138,6 @@ def ppo(
 
         return jax.lax.scan(advance, hidden, (obs, features, start))[1]
 
-    def features_of(bonus_states):
-        shown = [bonus.observe(state) for bonus, state in zip(bonuses, bonus_states, strict=True)]
-        return jnp.concatenate(shown, -1) if shown else jnp.zeros((N, 0))
-
     def init(key):
         key_reset, key_warmup, key_bonus, key_net, key_explorer = jax.random.split(key, 5)
         lanes = reset_lanes(key_reset, env, env_params, N)
@@ -160,7 +156,7 @@ def ppo(
             keys = jax.random.split(key_bonus, len(bonuses))
             bonus_states = tuple(bonus.init(k, steps) for bonus, k in zip(bonuses, keys, strict=True))
         hidden = jnp.zeros((N, config.gru_size))
-        params = network.init(key_net, hidden, lanes.obs, features_of(bonus_states), lanes.done)
+        params = network.init(key_net, hidden, lanes.obs, features_of(bonuses, bonus_states, N), lanes.done)
         explorer_state = explorer.init(key_explorer, N)
         return PPOState(
             params, adam.init(params), lanes, hidden, explorer_state, bonus_states, visited, jnp.int32(0)
@@ -172,7 +168,7 @@ def ppo(
 
         def act(key, carry, lanes):
             hidden, explorer_state, bonus_states = carry
-            features = features_of(bonus_states)
+            features = features_of(bonuses, bonus_states, N)
             next_hidden, x = encode(params, hidden, lanes.obs, features, lanes.done)
             policy = policy_of(network, params, x)
             action, log_prob, explorer_state = explorer.act(key, explorer_state, policy, lanes)
@@ -181,35 +177,15 @@ def ppo(
 
         def react(key, carry, step):
             *others, bonus_states = carry
-            scored = [
-                (s, ()) if b.defer else b.score(jax.random.fold_in(key, i), s, step)
-                for i, (b, s) in enumerate(zip(bonuses, bonus_states, strict=True))
-            ]
-            return (*others, tuple(s for s, _ in scored)), tuple(raw for _, raw in scored)
+            bonus_states, raw = score_online(key, bonuses, bonus_states, step)
+            return (*others, bonus_states), raw
 
         carry = (state.hidden, state.explorer, state.bonuses)
         lanes, (hidden, explorer_state, bonus_states), steps, finished, acted, raw = rollout(
             key_rollout, env, env_params, state.lanes, carry, act, T, react if online else None
         )
         state = state._replace(lanes=lanes, hidden=hidden, explorer=explorer_state, bonuses=bonus_states)
-        return state, steps, finished, acted, raw if online else ((),) * len(bonuses)
-
-    def reward_streams(key, state: PPOState, steps: Step, features, raw):
-        """Scores what was deferred and shapes all: (state, rewards f32[T, N, K])."""
-        batch, rewards, bonus_states = Batch(steps, features), [], []
-        keys = iter(jax.random.split(key, max(len(bonuses), 1)))
-        waiting = iter(zip(state.bonuses, raw, strict=True))
-        for stream in streams:
-            if stream.bonus is None:
-                rewards.append(steps.reward)
-                continue
-            bonus_state, scored = next(waiting)
-            if stream.bonus.defer:
-                bonus_state, scored = score_rollout(next(keys), stream.bonus, bonus_state, steps)
-            bonus_state, shaped = stream.bonus.shape(bonus_state, scored, batch)
-            bonus_states.append(bonus_state)
-            rewards.append(shaped)
-        return state._replace(bonuses=tuple(bonus_states)), jnp.stack(rewards, -1)
+        return state, steps, finished, acted, raw
 
     def evaluate_rollout(state: PPOState, hidden, steps: Step, acted) -> tuple[jax.Array, jax.Array, jax.Array]:
         """Values of the T observations, of their true successors and of the observations acted on next, [T, N, K].
@@ -220,7 +196,7 @@ def ppo(
         features, start, _ = acted
         after, x = encode_rollout(state.params, hidden, steps.obs, features, start)
         values = network.apply(state.params, x, method="critic")
-        last_features = features_of(state.bonuses)
+        last_features = features_of(bonuses, state.bonuses, N)
         _, x = encode(state.params, state.hidden, state.lanes.obs, last_features, state.lanes.done)
         last = network.apply(state.params, x, method="critic")
         reset_values = jnp.concatenate([values[1:], last[None]])
@@ -294,17 +270,17 @@ def ppo(
         hidden = state.hidden
         state, steps, finished, acted, raw = collect(key_weights, key_rollout, state)
         features, start, log_prob = acted
-        state, rewards = reward_streams(key_score, state, steps, features, raw)
+        bonus_states, rewards = pay(key_score, streams, state.bonuses, steps, features, raw)
+        state = state._replace(bonuses=bonus_states)
         values, successor_values, reset_values = evaluate_rollout(state, hidden, steps, acted)
         ended, cut_off = steps.terminated, steps.truncated
         if not config.bootstrap_truncation:
             ended, cut_off = steps.done, jnp.zeros_like(steps.done)
         next_values, stop, cut = stream_boundaries(ended, cut_off, successor_values, reset_values, episodic)
         advantages = gae(rewards, values, next_values, stop, cut, gammas, lams)
-        coefs = jnp.stack([jnp.float32(s.coef(state.t) if callable(s.coef) else s.coef) for s in streams])
         batch = Transitions(
             steps.obs, features, start, hidden[None], steps.action, log_prob,
-            values, advantages @ coefs, advantages + values,
+            values, advantages @ coefs_at(streams, state.t), advantages + values,
         )  # fmt: skip
         state, metrics = fit(key_fit, state, batch)
 
@@ -312,13 +288,8 @@ def ppo(
         for k, stream in enumerate(streams):
             metrics[f"{stream.name}_reward"] = rewards[..., k].mean()
             metrics[f"{stream.name}_explained_variance"] = explained[k]
-        bonus_states = []
-        named = [stream for stream in streams if stream.bonus is not None]
-        keys = jax.random.split(key_bonus, max(len(bonuses), 1))
-        for stream, bonus_state, k in zip(named, state.bonuses, keys, strict=False):
-            bonus_state, learned = stream.bonus.update(k, bonus_state, Batch(steps, features))
-            bonus_states.append(bonus_state)
-            metrics |= {f"{stream.name}_{name}": value for name, value in learned.items()}
+        bonus_states, learned = learn(key_bonus, streams, state.bonuses, steps, features)
+        metrics |= learned
 
         episodes, episode_metrics = summarise(state.lanes.episodes, finished)
         visited = state.visited
@@ -327,7 +298,7 @@ def ppo(
             metrics["coverage"] = coverage(env, visited)
         t = state.t + 1
         state = state._replace(
-            lanes=state.lanes._replace(episodes=episodes), bonuses=tuple(bonus_states), visited=visited, t=t
+            lanes=state.lanes._replace(episodes=episodes), bonuses=bonus_states, visited=visited, t=t
         )
         return state, {"env_steps": N * (warmup + t * T), **episode_metrics, **metrics}
 

@@ -7,10 +7,11 @@ from flax import struct
 from gymnax.environments import spaces
 
 from purejaxexplore.blocks.minibatches import require_divisible
-from purejaxexplore.checks import choice, require_at_least, require_between
+from purejaxexplore.checks import require_at_least, require_between
 from purejaxexplore.learners.explorers import Explorer
+from purejaxexplore.learners.requirements import require_environment, require_explorer, require_network
 from purejaxexplore.learners.streams import Stream, require_streams
-from purejaxexplore.nets import ACTIVATIONS, ActorCritic
+from purejaxexplore.nets import ActorCritic
 
 
 @struct.dataclass
@@ -81,8 +82,7 @@ def actor_critic(env, env_params, config: PPOConfig, num_values: int) -> ActorCr
 
 def require_ppo(env, env_params, config: PPOConfig, streams: Sequence[Stream], explorer: Explorer) -> None:
     """Raises as :func:`~purejaxexplore.learners.ppo.ppo` says, before anything is compiled."""
-    if not hasattr(env, "step_env"):
-        raise TypeError(f"env={env!r}: expected a gymnax environment, e.g. env, env_params = make('KeyRooms')")
+    require_environment(env)
     sizes = ("num_envs", "rollout_length", "num_epochs", "num_minibatches", "num_warmup_steps")
     require_at_least(1, **{name: getattr(config, name) for name in sizes})
     require_at_least(0, gru_size=config.gru_size)
@@ -94,21 +94,10 @@ def require_ppo(env, env_params, config: PPOConfig, streams: Sequence[Stream], e
     else:
         samples = config.num_envs * config.rollout_length
         require_divisible("num_minibatches", config.num_minibatches, "num_envs * rollout_length", samples)
-    choice("activation", config.activation, sorted(ACTIVATIONS))
-    choice("network", config.network, ("mlp", "cnn", "table"))
-    shape = env.observation_space(env_params).shape
-    if config.network == "cnn" and (len(shape) != 3 or min(shape[:2]) < 3):
-        raise ValueError(f"network='cnn' needs observations [H, W, C] of at least 3 x 3, not {shape}: use 'mlp'")
-    if config.network == "table":
-        if not isinstance(env.observation_space(env_params), spaces.Discrete):
-            raise ValueError(f"network='table' needs numbered observations: wrap {env.name} in ObserveStateId(env)")
-        if config.gru_size or any(stream.bonus is not None and not stream.bonus.defer for stream in streams):
-            raise ValueError("network='table': expected gru_size=0 and no bonus that shows features to the policy")
+    require_network(env, env_params, config.network, config.activation, streams)
+    if config.network == "table" and config.gru_size:
+        raise ValueError("network='table': expected gru_size=0")
     require_streams(env, streams)
-    action_space = env.action_space(env_params)
-    if isinstance(action_space, spaces.Discrete):
-        return
-    if not isinstance(action_space, spaces.Box) or len(action_space.shape) != 1:
-        raise ValueError(f"actions of {env.name}: expected a Discrete space or a Box of one axis, not {action_space!r}")
-    if explorer.discrete_only:
-        raise ValueError(f"explorer is for discrete actions, but {env.name} has continuous ones: use on_policy()")
+    require_explorer(env, env_params, explorer)
+    if explorer.values_only:
+        raise ValueError("explorer is for learners of action values, whose actions need no probability: use dqn")

@@ -4,11 +4,13 @@ Burda, Edwards, Storkey and Klimov (2018), "Exploration by random network distil
 """
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 
-from purejaxexplore.bonuses.bonus import Bonus
+from purejaxexplore.blocks.rollout import Step
+from purejaxexplore.bonuses.bonus import Batch, Bonus, BonusState, score_rollout
 from purejaxexplore.checks import require_between
 
 
@@ -43,3 +45,66 @@ def require_streams(env, streams: Sequence[Stream]) -> None:
                 f"stream {stream.name!r} needs numbered states, which {env.name} has not: wrap it in"
                 " purejaxexplore.envs.wrappers.StateId(env, fn, num_states)"
             )
+
+
+def coefs_at(streams: Sequence[Stream], t: jax.Array) -> jax.Array:
+    """The streams' weights at iteration ``t``, f32[K]."""
+    return jnp.stack([jnp.float32(stream.coef(t) if callable(stream.coef) else stream.coef) for stream in streams])
+
+
+def features_of(bonuses: Sequence[Bonus], states: Sequence[BonusState], num_envs: int) -> jax.Array:
+    """All that the bonuses show the policy, f32[N, F]."""
+    shown = [bonus.observe(state) for bonus, state in zip(bonuses, states, strict=True)]
+    return jnp.concatenate(shown, -1) if shown else jnp.zeros((num_envs, 0))
+
+
+def score_online(key: jax.Array, bonuses: Sequence[Bonus], states: Sequence[BonusState], step: Step):
+    """Scores one step with the bonuses that cannot wait: (states, raw scores, ``()`` for those that can)."""
+    scored = [
+        (state, ()) if bonus.defer else bonus.score(jax.random.fold_in(key, i), state, step)
+        for i, (bonus, state) in enumerate(zip(bonuses, states, strict=True))
+    ]
+    return tuple(state for state, _ in scored), tuple(raw for _, raw in scored)
+
+
+def pay(
+    key: jax.Array, streams: Sequence[Stream], states: Sequence[BonusState], steps: Step, features: jax.Array, raw: Any
+) -> tuple[tuple[BonusState, ...], jax.Array]:
+    """Scores a rollout with the bonuses that waited and shapes all scores: (states, rewards f32[T, N, K]).
+
+    Args:
+        key: consumed.
+        streams: K of them.
+        states: of the bonuses, in the order of the streams.
+        steps, features: the rollout [T, N].
+        raw: what :func:`score_online` gave, [T, N] for each bonus; ``()`` where none was scored online.
+    """
+    num_bonuses = sum(stream.bonus is not None for stream in streams)
+    batch, rewards, after = Batch(steps, features), [], []
+    keys = iter(jax.random.split(key, max(num_bonuses, 1)))
+    waiting = iter(zip(states, raw or ((),) * num_bonuses, strict=True))
+    for stream in streams:
+        if stream.bonus is None:
+            rewards.append(steps.reward)
+            continue
+        state, scored = next(waiting)
+        if stream.bonus.defer:
+            state, scored = score_rollout(next(keys), stream.bonus, state, steps)
+        state, shaped = stream.bonus.shape(state, scored, batch)
+        after.append(state)
+        rewards.append(shaped)
+    return tuple(after), jnp.stack(rewards, -1)
+
+
+def learn(
+    key: jax.Array, streams: Sequence[Stream], states: Sequence[BonusState], steps: Step, features: jax.Array
+) -> tuple[tuple[BonusState, ...], dict[str, jax.Array]]:
+    """Updates the bonuses with a rollout: (states, their metrics as ``STREAM_metric``)."""
+    named = [stream for stream in streams if stream.bonus is not None]
+    after, metrics = [], {}
+    keys = jax.random.split(key, max(len(named), 1))
+    for stream, state, k in zip(named, states, keys, strict=False):
+        state, learned = stream.bonus.update(k, state, Batch(steps, features))
+        after.append(state)
+        metrics |= {f"{stream.name}_{name}": value for name, value in learned.items()}
+    return tuple(after), metrics
