@@ -103,6 +103,18 @@ def ball(colour: tuple[int, int, int]) -> np.ndarray:
     return _pixels(_paint(tile, _disc(0.4, 0.4, 0.12), light))
 
 
+def boulder(ground: tuple[int, int, int], colour: tuple[int, int, int]) -> np.ndarray:
+    """A rounded boulder on ground of a colour, ``u8[16, 16, 3]``."""
+    tile = slab(ground).astype(np.float64)
+    light, shade = np.array(colour) + (255 - np.array(colour)) * 0.22, np.array(colour) * 0.72
+
+    def rounded(v, u):
+        return abs(v - 0.5) ** 4 + abs(u - 0.5) ** 4 < 0.46**4
+
+    tile = _paint(tile, rounded, tuple(shade))
+    return _pixels(_paint(_paint(tile, _disc(0.45, 0.45, 0.38), colour), _disc(0.36, 0.38, 0.16), tuple(light)))
+
+
 def switch(on: bool) -> np.ndarray:
     """A button in the floor, ``u8[16, 16, 3]``, green when it is pressed."""
     tile = _paint(floor().astype(np.float64), _disc(0.5, 0.5, 0.4), WALL_COLOUR)
