@@ -25,12 +25,24 @@ SUITES = {
 """Suite -> module with ``names() -> list[str]`` and ``factory(name) -> callable(**options) -> environment``."""
 
 _worlds: dict[str, str | Callable[..., Any]] = {
+    "CartpoleID": "purejaxexplore.envs.control.cartpole_id:CartpoleID",
+    "ComboLock": "purejaxexplore.envs.tabular.combo_lock:ComboLock",
+    "DarkNoisyRooms": "purejaxexplore.envs.grids.dark_noisy_rooms:DarkNoisyRooms",
     "Game24": "purejaxexplore.envs.tokens.game24:Game24",
+    "JellyLite": "purejaxexplore.envs.grids.jelly:JellyLite",
     "KeyRooms": "purejaxexplore.envs.grids.key_rooms:KeyRooms",
     "HardMaze": "purejaxexplore.envs.control.hard_maze:HardMaze",
+    "MarsGrid": "purejaxexplore.envs.grids.mars:MarsGrid",
+    "MarsTeam": "purejaxexplore.envs.grids.mars_team:MarsTeam",
+    "NovGridLite": "purejaxexplore.envs.grids.nov_grid:NovGridLite",
+    "PendulumID": "purejaxexplore.envs.control.pendulum_id:PendulumID",
     "PointMaze": "purejaxexplore.envs.control.point_maze:PointMaze",
     "Pyramid": "purejaxexplore.envs.grids.pyramid:Pyramid",
+    "QuadrotorID": "purejaxexplore.envs.control.quadrotor_id:QuadrotorID",
     "RoomChain": "purejaxexplore.envs.grids.room_chain:RoomChain",
+    "SemanticHouse": "purejaxexplore.envs.grids.semantic_house:SemanticHouse",
+    "Spiral": "purejaxexplore.envs.grids.spiral:Spiral",
+    "Warehouse2D": "purejaxexplore.envs.control.warehouse:Warehouse2D",
 }
 
 _SIZE = re.compile(r"size|height|width|length|^num_|^max_steps")

@@ -1,6 +1,22 @@
 """Worlds of points and robots that move continuously, with the gymnax interface."""
 
+from purejaxexplore.envs.control.cartpole_id import CartpoleID, CartpoleIDParams
 from purejaxexplore.envs.control.hard_maze import HardMaze, HardMazeParams, HardMazeState
+from purejaxexplore.envs.control.pendulum_id import PendulumID, PendulumIDParams
 from purejaxexplore.envs.control.point_maze import PointMaze, PointMazeParams, PointMazeState
+from purejaxexplore.envs.control.quadrotor_id import QuadrotorID, QuadrotorIDParams
 
-__all__ = ["HardMaze", "HardMazeParams", "HardMazeState", "PointMaze", "PointMazeParams", "PointMazeState"]
+__all__ = [
+    "CartpoleID",
+    "CartpoleIDParams",
+    "HardMaze",
+    "HardMazeParams",
+    "HardMazeState",
+    "PendulumID",
+    "PendulumIDParams",
+    "PointMaze",
+    "PointMazeParams",
+    "PointMazeState",
+    "QuadrotorID",
+    "QuadrotorIDParams",
+]

@@ -63,5 +63,34 @@ def maze(
 def disc(image: jax.Array, x: jax.Array, y: jax.Array, radius: float, colour: tuple[int, int, int]) -> jax.Array:
     """Draws a disc over ``image: u8[H, W, 3]``; centre and radius in pixels."""
     row, column = np.mgrid[: image.shape[0], : image.shape[1]] + 0.5
-    cover = jnp.clip(radius - jnp.hypot(column - x, row - y) + 0.5, 0.0, 1.0)[..., None]
+    return _over(image, radius - jnp.hypot(column - x, row - y), colour)
+
+
+def stroke(
+    image: jax.Array, start: tuple, end: tuple, width: float, colour: tuple[int, int, int]
+) -> jax.Array:
+    """Draws a line with round ends over ``image: u8[H, W, 3]`` from ``start`` to ``end``, both (x, y) in pixels."""
+    row, column = np.mgrid[: image.shape[0], : image.shape[1]] + 0.5
+    ex, ey = end[0] - start[0], end[1] - start[1]
+    along = ((column - start[0]) * ex + (row - start[1]) * ey) / jnp.maximum(ex**2 + ey**2, 1e-6)
+    along = jnp.clip(along, 0.0, 1.0)
+    away = jnp.hypot(column - start[0] - along * ex, row - start[1] - along * ey)
+    return _over(image, width / 2 - away, colour)
+
+
+def box(image: jax.Array, low: tuple, high: tuple, colour: tuple[int, int, int]) -> jax.Array:
+    """Draws a rectangle over ``image: u8[H, W, 3]`` from corner ``low`` to ``high``, both (x, y) in pixels."""
+    row, column = np.mgrid[: image.shape[0], : image.shape[1]] + 0.5
+    sideways = jnp.minimum(column - low[0], high[0] - column)
+    return _over(image, jnp.minimum(sideways, jnp.minimum(row - low[1], high[1] - row)), colour)
+
+
+def ground(height: int, width: int) -> jax.Array:
+    """Empty floor, ``u8[height, width, 3]``."""
+    return jnp.broadcast_to(np.array(FLOOR_COLOUR, np.uint8), (height, width, 3))
+
+
+def _over(image: jax.Array, depth: jax.Array, colour: tuple[int, int, int]) -> jax.Array:
+    """``colour`` over the pixels that lie at least half a pixel deep in a shape, smooth at its edge."""
+    cover = jnp.clip(depth + 0.5, 0.0, 1.0)[..., None]
     return jnp.round(image * (1 - cover) + np.array(colour) * cover).astype(jnp.uint8)

@@ -1,17 +1,32 @@
 """Grid worlds with the gymnax interface: small, fast, exactly known."""
 
+from purejaxexplore.envs.grids.dark_noisy_rooms import DarkNoisyRooms, DarkNoisyRoomsState
+from purejaxexplore.envs.grids.jelly import JellyLite, JellyParams, JellyState
 from purejaxexplore.envs.grids.key_rooms import KeyRooms, KeyRoomsParams, KeyRoomsState
+from purejaxexplore.envs.grids.nov_grid import NovGridLite, NovGridParams, NovGridState
 from purejaxexplore.envs.grids.pyramid import Pyramid, PyramidParams, PyramidState
 from purejaxexplore.envs.grids.room_chain import RoomChain, RoomChainParams, RoomChainState
+from purejaxexplore.envs.grids.spiral import Spiral, SpiralParams, SpiralState
 
 __all__ = [
+    "DarkNoisyRooms",
+    "DarkNoisyRoomsState",
+    "JellyLite",
+    "JellyParams",
+    "JellyState",
     "KeyRooms",
     "KeyRoomsParams",
     "KeyRoomsState",
+    "NovGridLite",
+    "NovGridParams",
+    "NovGridState",
     "Pyramid",
     "PyramidParams",
     "PyramidState",
     "RoomChain",
     "RoomChainParams",
     "RoomChainState",
+    "Spiral",
+    "SpiralParams",
+    "SpiralState",
 ]

@@ -120,11 +120,7 @@ class RoomChain(environment.Environment[RoomChainState, RoomChainParams]):
 
         ``info`` holds ``success`` (the goal was reached by this move) and ``state_id`` of the successor.
         """
-        down = (action == DOWN) * 1 - (action == UP)
-        right = (action == RIGHT) * 1 - (action == LEFT)
-        column = self._columns(state, params).at[state.x + right + _VIEW].get(mode="promise_in_bounds")
-        free = ~self._is_wall(state.y + down, column)
-        state = state._replace(y=state.y + down * free, x=state.x + right * free, time=state.time + 1)
+        state = self._walk(state, action, params)
         success = self.is_terminated(state, params)
         info = {"success": success, "state_id": self.state_id(state, params)}
         return self.get_obs(state, params), state, success.astype(jnp.float32), success, info
@@ -218,6 +214,14 @@ class RoomChain(environment.Environment[RoomChainState, RoomChainParams]):
 
     def _sample_door_rows(self, key: jax.Array) -> jax.Array:
         return jax.random.randint(key, (self.num_rooms - 1,), 1, self.size + 1)
+
+    def _walk(self, state: Any, action: jax.Array, params: RoomChainParams) -> Any:
+        """The state, of any type with a place, a time and door rows, after a move; no action from 4 on moves."""
+        down = (action == DOWN) * 1 - (action == UP)
+        right = (action == RIGHT) * 1 - (action == LEFT)
+        column = self._columns(state, params).at[state.x + right + _VIEW].get(mode="promise_in_bounds")
+        free = ~self._is_wall(state.y + down, column)
+        return state._replace(y=state.y + down * free, x=state.x + right * free, time=state.time + 1)
 
     def _columns(self, state: RoomChainState, params: RoomChainParams) -> jax.Array:
         """For each column of the map: 0 all floor, r only the door in row r, -1 all wall. i32[W + 2 _VIEW], padded."""

@@ -80,6 +80,47 @@ def treasure() -> np.ndarray:
     return _pixels(_paint(tile, _diamond(0.18), (255, 248, 214)))
 
 
+def slab(colour: tuple[int, int, int]) -> np.ndarray:
+    """A floor tile of a colour, ``u8[16, 16, 3]``."""
+    tile = _plain(colour)
+    tile[-1, :] = tile[:, -1] = np.array(colour) * 0.93
+    return _pixels(tile)
+
+
+def lava() -> np.ndarray:
+    """Lava, ``u8[16, 16, 3]``: bright ripples on vermilion."""
+
+    def ripples(v, u):
+        return abs((3 * v + 0.12 * np.sin(4 * np.pi * u)) % 1 - 0.5) < 0.13
+
+    return _pixels(_paint(_plain(COLOURS[1]), ripples, (255, 190, 92)))
+
+
+def ball(colour: tuple[int, int, int]) -> np.ndarray:
+    """A ball on the floor, ``u8[16, 16, 3]``, lit from the upper left."""
+    light = tuple(np.array(colour) + (255 - np.array(colour)) * 0.5)
+    tile = _paint(floor().astype(np.float64), _disc(0.5, 0.5, 0.34), colour)
+    return _pixels(_paint(tile, _disc(0.4, 0.4, 0.12), light))
+
+
+def boulder(ground: tuple[int, int, int], colour: tuple[int, int, int]) -> np.ndarray:
+    """A rounded boulder on ground of a colour, ``u8[16, 16, 3]``."""
+    tile = slab(ground).astype(np.float64)
+    light, shade = np.array(colour) + (255 - np.array(colour)) * 0.22, np.array(colour) * 0.72
+
+    def rounded(v, u):
+        return abs(v - 0.5) ** 4 + abs(u - 0.5) ** 4 < 0.46**4
+
+    tile = _paint(tile, rounded, tuple(shade))
+    return _pixels(_paint(_paint(tile, _disc(0.45, 0.45, 0.38), colour), _disc(0.36, 0.38, 0.16), tuple(light)))
+
+
+def switch(on: bool) -> np.ndarray:
+    """A button in the floor, ``u8[16, 16, 3]``, green when it is pressed."""
+    tile = _paint(floor().astype(np.float64), _disc(0.5, 0.5, 0.4), WALL_COLOUR)
+    return _pixels(_paint(tile, _disc(0.5, 0.5, 0.22 if on else 0.29), COLOURS[2] if on else COLOURS[1]))
+
+
 def key(number: int) -> np.ndarray:
     """Key ``number`` on the floor, ``u8[16, 16, 3]``."""
     colour = COLOURS[number]
