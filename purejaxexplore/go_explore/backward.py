@@ -31,7 +31,7 @@ from purejaxexplore.checks import choice, require_at_least, require_between
 from purejaxexplore.envs.wrappers import ObserveStateId
 from purejaxexplore.go_explore.demonstrations import Demonstrations, DemoSteps, NoisyStart, demo_steps, from_the_start
 from purejaxexplore.learners.explorers import on_policy
-from purejaxexplore.learners.losses import policy_loss, value_loss
+from purejaxexplore.learners.losses import policy_loss, self_imitation_loss, value_loss
 from purejaxexplore.learners.ppo_config import PPOConfig, actor_critic, require_ppo
 from purejaxexplore.learners.streams import Stream
 from purejaxexplore.nets import memoryless, policy_of
@@ -200,10 +200,11 @@ def backward(env, env_params, demos: Demonstrations, config: BackwardConfig) -> 
         if not config.sil_batch:
             return jnp.float32(0.0)
         log_prob = policy_at(params, shown.obs).log_prob(shown.action)
-        gap = jnp.where(shown.valid, jnp.maximum(shown.returns - value(params, shown.obs)[:, 0], 0.0), 0.0)
-        count = jnp.maximum(shown.valid.sum(), 1)  # the padding of short demonstrations is no demonstration
-        imitated = -(log_prob * jax.lax.stop_gradient(gap)).sum() / count
-        return config.sil_policy * imitated + config.sil_value * 0.5 * jnp.square(gap).sum() / count
+        # The padding of short demonstrations is no demonstration.
+        values = value(params, shown.obs)[:, 0]
+        return self_imitation_loss(
+            log_prob, values, shown.returns, shown.valid, config.sil_policy, config.sil_value
+        )
 
     def fit(key, state: BackwardState, samples: Samples):
         shown = demo_steps(seen, env_params, demos, hyper.gamma)

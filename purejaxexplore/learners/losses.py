@@ -1,4 +1,7 @@
-"""The terms of PPO's loss: Schulman, Wolski, Dhariwal, Radford and Klimov (2017), "Proximal policy optimization"."""
+"""The terms of PPO's loss: Schulman, Wolski, Dhariwal, Radford and Klimov (2017), "Proximal policy optimization".
+
+Self-imitation is that of Oh, Guo, Singh and Lee (2018), "Self-imitation learning".
+"""
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +20,17 @@ def value_loss(values, old_values, targets, clip_ratio, clip: bool) -> jax.Array
         clipped = old_values + jnp.clip(values - old_values, -clip_ratio, clip_ratio)
         losses = jnp.maximum(losses, jnp.square(clipped - targets))
     return 0.5 * losses.mean(0).sum()
+
+
+def self_imitation_loss(log_prob, values, returns, valid, policy_coef, value_coef) -> jax.Array:
+    """``-c_p E[(R - V)_+ log pi(a|s)] + c_v E[(R - V)_+^2] / 2`` over the valid ones of f32[B]; 0 where none is.
+
+    The gap (R - V)_+ is constant in the first term.
+    """
+    gap = jnp.where(valid, jnp.maximum(returns - values, 0.0), 0.0)
+    count = jnp.maximum(valid.sum(), 1)
+    imitated = -(log_prob * jax.lax.stop_gradient(gap)).sum() / count
+    return policy_coef * imitated + value_coef * 0.5 * jnp.square(gap).sum() / count
 
 
 def explained_variance(values: jax.Array, targets: jax.Array) -> jax.Array:
