@@ -47,6 +47,10 @@ SYSTEMS: dict[str, tuple[str, str]] = {
         "purejaxexplore.learners.random_policy",
         "uniform actions, the baseline of every claim",
     ),
+    "snapshot_rl": (
+        "purejaxexplore.go_explore.snapshots",
+        "PPO whose episodes start at a teacher's states at first",
+    ),
 }
 """Name -> (module of the factory, one line)."""
 

@@ -68,6 +68,20 @@ def summarise(episodes: Episodes, finished: Finished) -> tuple[Episodes, dict[st
     return episodes._replace(last=last), {"episodes": count.astype(jnp.int32), **last}
 
 
+def first_episodes(finished: Finished) -> dict[str, jax.Array]:
+    """``start_success`` and ``start_return`` f32[] of the first episode of each lane (``finished`` with axes [T, N]).
+
+    One episode a lane, because within a fixed number of steps the short ones, often the failures, would come up more
+    often. A lane whose first episode has not ended counts as a failure that returned nothing.
+    """
+    num_lanes = finished.done.shape[1]
+    first = finished.done & (jnp.cumsum(finished.done, 0) == 1)
+    return {
+        "start_success": (first & finished.success).sum() / num_lanes,
+        "start_return": jnp.where(first, finished.returns, 0.0).sum() / num_lanes,
+    }
+
+
 def no_state_visited(env) -> jax.Array:
     """bool[num_states], all False; bool[0] where ``env`` does not number its states."""
     return jnp.zeros(env.num_states if hasattr(env, "state_id") else 0, bool)

@@ -11,6 +11,7 @@ from gymnax.environments.environment import Environment
 
 from purejaxexplore.archives.packing import like, packing
 from purejaxexplore.archives.trajectory import Replay
+from purejaxexplore.blocks.episodes import first_episodes
 from purejaxexplore.blocks.rollout import reset_lanes, rollout
 from purejaxexplore.checks import require_at_least, require_between
 from purejaxexplore.envs.wrappers import Wrapper
@@ -120,8 +121,7 @@ def demo_steps(env, env_params, demos: Demonstrations, gamma) -> DemoSteps:
 def from_the_start(key, noisy: "NoisyStart", params: "NoisyStartParams", act, num_envs: int, num_steps: int) -> dict:
     """``start_success`` and ``start_return`` of the first episode of each of ``num_envs`` lanes.
 
-    One episode a lane, because within a fixed number of steps the short ones, which are the failures, would come up
-    more often. An episode that has not ended within ``num_steps`` steps counts as a failure that returned nothing.
+    An episode that has not ended within ``num_steps`` steps counts as a failure that returned nothing.
 
     Args:
         key: consumed.
@@ -132,12 +132,16 @@ def from_the_start(key, noisy: "NoisyStart", params: "NoisyStartParams", act, nu
     key_reset, key_run = jax.random.split(key)
     original = noisy.from_the_start(params)
     lanes = reset_lanes(key_reset, noisy, original, num_envs)
-    finished = rollout(key_run, noisy, original, lanes, (), act, num_steps)[3]
-    first = finished.done & (jnp.cumsum(finished.done, 0) == 1)
-    return {
-        "start_success": (first & finished.success).sum() / num_envs,
-        "start_return": jnp.where(first, finished.returns, 0.0).sum() / num_envs,
-    }
+    return first_episodes(rollout(key_run, noisy, original, lanes, (), act, num_steps)[3])
+
+
+def require_shown(env: Environment) -> None:
+    """Raises TypeError unless ``env`` has a ``get_obs`` that shows a stored state."""
+    params = env.default_params
+    try:
+        jax.eval_shape(lambda key: env.get_obs(env.reset_env(key, params)[1], params), jax.random.key(0))
+    except NotImplementedError:  # gymnax's base class has get_obs only to say that there is none
+        raise TypeError(f"env={env!r} has no get_obs(state, params): a stored state cannot be shown") from None
 
 
 class NoisyStartState(NamedTuple):
@@ -214,11 +218,7 @@ class NoisyStart(Wrapper):
 
     def __init__(self, env: Environment):
         super().__init__(env)
-        params = env.default_params
-        try:
-            jax.eval_shape(lambda key: env.get_obs(env.reset_env(key, params)[1], params), jax.random.key(0))
-        except NotImplementedError:  # gymnax's base class has get_obs only to say that there is none
-            raise TypeError(f"env={env!r} has no get_obs(state, params): a stored state cannot be shown") from None
+        require_shown(env)
 
     def begin(self, env_params: Any, demos: Demonstrations, sticky: float = 0.25, lag: int = 50, spread: float = 0.2):
         """Parameters whose frontier is one step before the end of each demonstration.
