@@ -56,14 +56,15 @@ def no_noise(key: jax.Array, n: int) -> tuple[()]:
 
 
 def first_argmax(x: jax.Array) -> jax.Array:
-    """i32[], the first index of the largest entry of f32[K]; unlike ``argmax`` it compiles to plain vector code.
+    """i32[], the first index of the largest entry of f32[K], which holds no NaN.
 
-    NaN counts as the smallest number; 0 where all entries are NaN.
+    Whole numbers in the order of the floats are compared, because a CPU takes the largest of several at once only of
+    whole numbers; ``argmax`` takes three times as long.
     """
+    bits = jax.lax.bitcast_convert_type(jnp.asarray(x, jnp.float32) + 0.0, jnp.int32)  # + 0: -0 equals 0
+    rank = jnp.where(bits < 0, bits ^ 0x7FFFFFFF, bits)
     K = x.shape[-1]
-    largest = jnp.where(jnp.isnan(x), -jnp.inf, x).max(-1, keepdims=True)
-    index = jnp.where(x == largest, jnp.arange(K), K).min(-1)
-    return jnp.where(index == K, 0, index)
+    return jnp.where(rank == rank.max(-1, keepdims=True), jnp.arange(K, dtype=jnp.int32), K - 1).min(-1)
 
 
 def one_hot(spec: Spec, action: jax.Array) -> jax.Array:

@@ -39,6 +39,6 @@ def ucb1(spec: Spec, config: UCB1Config) -> Policy:
     require_between(0.0, np.inf, alpha=config.alpha)
 
     def index(arms, t):
-        return arms.mean + jnp.sqrt(config.alpha * jnp.log(t) / arms.n)
+        return arms.mean + jnp.sqrt(config.alpha * jnp.log(t) * arms.share)
 
     return index_policy(spec, index)

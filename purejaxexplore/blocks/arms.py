@@ -26,12 +26,17 @@ class Arms(NamedTuple):
     @property
     def mean(self) -> jax.Array:
         """f32[K]; 0 for an arm never seen."""
-        return self.total.value / jnp.maximum(self.n, 1e-30)
+        return self.total.value * self.share
+
+    @property
+    def share(self) -> jax.Array:
+        """f32[K], ``1 / n``; 1 for an arm never seen."""
+        return 1.0 / jnp.where(self.n > 0, self.n, 1)
 
     @property
     def variance(self) -> jax.Array:
         """f32[K], the population variance; 0 for an arm never seen."""
-        return jnp.maximum(self.squares.value, 0.0) / jnp.maximum(self.n, 1e-30)
+        return jnp.maximum(self.squares.value, 0.0) * self.share
 
 
 def new_arms(num_arms: int, *, variance: bool = False, discounted: bool = False) -> Arms:
@@ -49,7 +54,7 @@ def see(arms: Arms, seen: jax.Array, value: jax.Array) -> Arms:
         return Arms(n, total)
     # Welford (1962): the deviations from the means before and after, and so no cancellation.
     before = jnp.where(arms.n > 0, arms.mean, x)
-    after = total.value / jnp.maximum(n, 1e-30)
+    after = total.value / jnp.where(n > 0, n, 1)
     return Arms(n, total, add(arms.squares, jnp.where(seen, (x - before) * (x - after), 0.0)))
 
 

@@ -24,6 +24,7 @@ from purejaxexplore.envs.bandits.world import (
     regret_of,
     require_spec,
     reveal,
+    reveal_one,
     without_context,
 )
 
@@ -33,10 +34,12 @@ Instance = jax.Array | np.ndarray | tuple[float, ...] | Callable[[jax.Array], ja
 class StationaryState(NamedTuple):
     """Attributes:
     means: f32[K], the instance.
+    gaps: f32[K], the largest mean minus each.
     t: i32[], pulls.
     """
 
     means: jax.Array
+    gaps: jax.Array
     t: jax.Array
 
 
@@ -93,16 +96,20 @@ def stationary(instance, value_range, values, draw, feedback="bandit", num_chose
     shape = () if kind == "bandit" else (K,)
 
     def reset(key):
-        return StationaryState(draw_means(key), jnp.int32(0))
+        means = draw_means(key)
+        return StationaryState(means, means.max() - means, jnp.int32(0))
 
-    def step(noise, state, action):
-        seen = seen_by(chosen_arms(spec, action))
-        seen_values = reveal(spec, action, values(noise, state.means), seen)
-        return state._replace(t=state.t + 1), seen_values, regret_of(spec, action, state.means)
+    def pull_one(noise, state, action):
+        feedback = reveal_one(spec, action, values(noise, state.means[action]))
+        return state._replace(t=state.t + 1), feedback, state.gaps[action]
+
+    def pull_many(noise, state, action):
+        feedback = reveal(spec, action, values(noise, state.means), seen_by(chosen_arms(spec, action)))
+        return state._replace(t=state.t + 1), feedback, regret_of(spec, action, state.means)
 
     return World(
-        spec, reset, lambda state: without_context(spec, state.t), step, lambda state: state.means,
-        lambda key, n: draw(key, (n, *shape)),
+        spec, reset, lambda state: without_context(spec, state.t), pull_one if kind == "bandit" else pull_many,
+        lambda state: state.means, lambda key, n: draw(key, (n, *shape)),
     )  # fmt: skip
 
 

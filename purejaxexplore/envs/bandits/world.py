@@ -158,6 +158,12 @@ def reveal(spec: Spec, action: jax.Array, value: jax.Array, seen: jax.Array | No
     )
 
 
+def reveal_one(spec: Spec, action: jax.Array, value: jax.Array) -> Feedback:
+    """Feedback of an index of which only its own ``value`` f32[] is seen."""
+    seen = jnp.arange(spec.num_arms) == action
+    return Feedback(jnp.where(seen, value, jnp.nan), seen, value, jnp.zeros(spec.num_resources), jnp.bool_(False))
+
+
 def regret_of(spec: Spec, action: jax.Array, means: jax.Array) -> jax.Array:
     """f32[], the regret of an index against the best arm, of a mask against the ``num_chosen`` best."""
     taken = jnp.where(chosen_arms(spec, action), means, 0.0).sum()
