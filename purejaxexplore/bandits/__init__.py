@@ -1,11 +1,47 @@
 """Bandits: ``bandit(policy, world)`` is an algorithm, ``policy = ucb1(world.spec, UCB1Config())`` a learner.
 
 The interface of policies is in :mod:`purejaxexplore.bandits.policy`, that of worlds in
-:mod:`purejaxexplore.envs.bandits.world`.
+:mod:`purejaxexplore.envs.bandits.world`; exact bounds and optimal values are in
+:mod:`purejaxexplore.bandits.oracles`.
 """
 
 from purejaxexplore.bandits.bandit import bandit
+from purejaxexplore.bandits.delays import batched, delayed, randomly_delayed
+from purejaxexplore.bandits.explore_first import (
+    EpsilonGreedyConfig,
+    ExploreFirstConfig,
+    SuccessiveEliminationConfig,
+    decaying_epsilon_greedy,
+    epsilon_greedy,
+    explore_first,
+    successive_elimination,
+)
+from purejaxexplore.bandits.exponential import EXP3SConfig, ExponentialConfig, exp3, exp3_ix, exp3_s, exp4, hedge
+from purejaxexplore.bandits.forgetting import (
+    DiscountedUCBConfig,
+    SlidingWindowUCBConfig,
+    discounted_ucb,
+    sliding_window_ucb,
+)
+from purejaxexplore.bandits.ids import IDSConfig, ids
+from purejaxexplore.bandits.kl_ucb import BayesUCBConfig, KLUCBConfig, bayes_ucb, imed, kl_ucb
+from purejaxexplore.bandits.mbe import MBEConfig, mbe
 from purejaxexplore.bandits.policy import Aux, Policy
-from purejaxexplore.bandits.ucb1 import UCB1Config, ucb1
+from purejaxexplore.bandits.thompson import (
+    BetaThompsonConfig,
+    GaussianThompsonConfig,
+    beta_thompson,
+    gaussian_thompson,
+)
+from purejaxexplore.bandits.tsallis_inf import tsallis_inf
+from purejaxexplore.bandits.ucb import MOSSConfig, UCB1Config, UCBVConfig, moss, ucb1, ucb_tuned, ucb_v
 
-__all__ = ["Aux", "Policy", "UCB1Config", "bandit", "ucb1"]
+__all__ = [
+    "Aux", "BayesUCBConfig", "BetaThompsonConfig", "DiscountedUCBConfig", "EXP3SConfig", "EpsilonGreedyConfig",
+    "ExploreFirstConfig", "ExponentialConfig", "GaussianThompsonConfig", "IDSConfig", "KLUCBConfig", "MBEConfig",
+    "MOSSConfig", "Policy", "SlidingWindowUCBConfig", "SuccessiveEliminationConfig", "UCB1Config", "UCBVConfig",
+    "bandit", "batched", "bayes_ucb", "beta_thompson", "decaying_epsilon_greedy", "delayed", "discounted_ucb",
+    "epsilon_greedy", "exp3", "exp3_ix", "exp3_s", "exp4", "explore_first", "gaussian_thompson", "hedge", "ids",
+    "imed", "kl_ucb", "mbe", "moss", "randomly_delayed", "sliding_window_ucb", "successive_elimination", "tsallis_inf",
+    "ucb1", "ucb_tuned", "ucb_v",
+]  # fmt: skip

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from purejaxexplore.envs.bandits.world import Feedback, Observation, Spec, require_spec
 
@@ -96,3 +97,15 @@ def require_unit_values(spec: Spec, name: str) -> None:
             f"value_range=({low:g}, {high:g}): {name} is stated for values in [0, 1]; rescale the world with"
             " envs.bandits.rescaled(world, low, high)"
         )
+
+
+def require_horizon(horizon: float, num_arms: int) -> None:
+    """Raises ValueError unless a horizon has a pull for every arm; traced values are not looked at."""
+    if not isinstance(horizon, jax.core.Tracer) and not np.all(np.asarray(horizon) >= num_arms):
+        raise ValueError(f"horizon={horizon!r}: expected at least {num_arms} pulls, one for each arm")
+
+
+def draw_arm(uniform: jax.Array, prob: jax.Array) -> jax.Array:
+    """i32[], an arm of probability ``prob`` f32[K], from one uniform number in [0, 1); never one of probability 0."""
+    below = jnp.cumsum(prob)
+    return (below <= uniform * below[-1]).sum(dtype=jnp.int32)

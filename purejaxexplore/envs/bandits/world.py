@@ -132,6 +132,15 @@ def require_spec(spec: Spec) -> Spec:
     return spec
 
 
+def placeholder(spec: Spec) -> tuple[Observation, Feedback]:
+    """An observation and a feedback of the shapes of ``spec``, of zeros; for shapes and empty buffers."""
+    K, d = spec.num_arms, spec.context_dim
+    context = jnp.zeros((K, d) if spec.per_arm or not d else (d,))
+    zero = jnp.float32(0)
+    feedback = Feedback(jnp.zeros(K), jnp.zeros(K, bool), zero, jnp.zeros(spec.num_resources), jnp.bool_(False))
+    return Observation(context, jnp.ones(K, bool), jnp.int32(0)), feedback
+
+
 def without_context(spec: Spec, t: jax.Array) -> Observation:
     """What a world without contexts shows: every arm can be chosen."""
     return Observation(jnp.zeros((spec.num_arms, 0)), jnp.ones(spec.num_arms, bool), t)
@@ -169,3 +178,40 @@ def regret_of(spec: Spec, action: jax.Array, means: jax.Array) -> jax.Array:
     taken = jnp.where(chosen_arms(spec, action), means, 0.0).sum()
     best = means.max() if spec.action == "index" else jax.lax.top_k(means, spec.num_chosen)[0].sum()
     return best - taken
+
+
+def rescaled(world: World, low: float, high: float, *, clip: bool = False) -> World:
+    """``world`` with values mapped from [low, high] to [0, 1], for policies that are stated for that range.
+
+    The regret and the means are divided by ``high - low`` too.
+
+    Args:
+        world: actions are single arms.
+        low, high: finite, low < high.
+        clip: values outside are moved to the nearer end. The means that the regret is measured by stay those of the
+            unclipped values.
+
+    Raises:
+        ValueError: not low < high, actions are not single arms, or values may lie outside and ``clip`` is False.
+    """
+    if not np.isfinite(low) or not np.isfinite(high) or low >= high:
+        raise ValueError(f"low={low!r}, high={high!r}: expected finite numbers, low < high")
+    if world.spec.action != "index":
+        raise ValueError(f"action={world.spec.action!r}: expected a world of single arms")
+    stated = world.spec.value_range
+    if not clip and (stated[0] < low or stated[1] > high):
+        raise ValueError(f"value_range={stated}: values may leave [{low:g}, {high:g}]; expected clip=True")
+
+    def unit(x):
+        x = (x - low) / (high - low)
+        return jnp.clip(x, 0.0, 1.0) if clip else x
+
+    def step(noise, state, action):
+        state, feedback, regret = world.step(noise, state, action)
+        feedback = feedback._replace(value=unit(feedback.value), reward=unit(feedback.reward))
+        return state, feedback, regret / (high - low)
+
+    def means(state):
+        return (world.means(state) - low) / (high - low)
+
+    return world._replace(spec=world.spec._replace(value_range=(0.0, 1.0)), step=step, means=means)
