@@ -2,8 +2,7 @@
 
 A float32 sum of numbers near 1 stops growing at 2^24, and a running mean ``m += (x - m) / n`` goes astray much earlier:
 with 5 million samples of a Bernoulli(0.9) its upward steps round to nothing, its downward steps do not. Two floats,
-added as in Neumaier (1974), "Rundungsfehleranalyse einiger Verfahren zur Summation endlicher Summen", keep about 48
-bits.
+added as in Kahan (1965), "Further remarks on reducing truncation errors", keep about 48 bits.
 """
 
 from typing import NamedTuple
@@ -35,11 +34,15 @@ def zero_sum(shape: tuple[int, ...] = ()) -> Sum:
 
 
 def add(total: Sum, x: jax.Array) -> Sum:
-    """``total + x``, elementwise: Knuth's two-sum, which is exact for every order of magnitude."""
+    """``total + x``, elementwise: Knuth's two-sum of the sum and ``x`` with what was cut off before.
+
+    The low part stays below half a unit in the last place of the high part; left to grow by itself, as in Neumaier's
+    form, it would become a naive sum.
+    """
+    x = x + total.low
     high = total.high + x
     part = high - total.high
-    cut = (total.high - (high - part)) + (x - part)
-    return Sum(high, total.low + cut)
+    return Sum(high, (total.high - (high - part)) + (x - part))
 
 
 def scale(total: Sum, factor: jax.Array) -> Sum:
