@@ -25,8 +25,23 @@ from purejaxexplore.bandits.forgetting import (
 )
 from purejaxexplore.bandits.ids import IDSConfig, ids
 from purejaxexplore.bandits.kl_ucb import BayesUCBConfig, KLUCBConfig, bayes_ucb, imed, kl_ucb
+from purejaxexplore.bandits.linear import (
+    LinearThompsonConfig,
+    LinUCBConfig,
+    OFULConfig,
+    lin_ucb,
+    linear_thompson,
+    oful,
+)
 from purejaxexplore.bandits.mbe import MBEConfig, mbe
 from purejaxexplore.bandits.policy import Aux, Policy
+from purejaxexplore.bandits.square_cb import (
+    NetworkRegressorConfig,
+    SquareCBConfig,
+    network_regressor,
+    ridge_regressor,
+    square_cb,
+)
 from purejaxexplore.bandits.thompson import (
     BetaThompsonConfig,
     GaussianThompsonConfig,
@@ -38,10 +53,12 @@ from purejaxexplore.bandits.ucb import MOSSConfig, UCB1Config, UCBVConfig, moss,
 
 __all__ = [
     "Aux", "BayesUCBConfig", "BetaThompsonConfig", "DiscountedUCBConfig", "EXP3SConfig", "EpsilonGreedyConfig",
-    "ExploreFirstConfig", "ExponentialConfig", "GaussianThompsonConfig", "IDSConfig", "KLUCBConfig", "MBEConfig",
-    "MOSSConfig", "Policy", "SlidingWindowUCBConfig", "SuccessiveEliminationConfig", "UCB1Config", "UCBVConfig",
-    "bandit", "batched", "bayes_ucb", "beta_thompson", "decaying_epsilon_greedy", "delayed", "discounted_ucb",
-    "epsilon_greedy", "exp3", "exp3_ix", "exp3_s", "exp4", "explore_first", "gaussian_thompson", "hedge", "ids",
-    "imed", "kl_ucb", "mbe", "moss", "randomly_delayed", "sliding_window_ucb", "successive_elimination", "tsallis_inf",
-    "ucb1", "ucb_tuned", "ucb_v",
+    "ExploreFirstConfig", "ExponentialConfig", "GaussianThompsonConfig", "IDSConfig", "KLUCBConfig",
+    "LinUCBConfig", "LinearThompsonConfig", "MBEConfig", "MOSSConfig", "NetworkRegressorConfig", "OFULConfig",
+    "Policy", "SlidingWindowUCBConfig", "SquareCBConfig", "SuccessiveEliminationConfig", "UCB1Config",
+    "UCBVConfig", "bandit", "batched", "bayes_ucb", "beta_thompson", "decaying_epsilon_greedy", "delayed",
+    "discounted_ucb", "epsilon_greedy", "exp3", "exp3_ix", "exp3_s", "exp4", "explore_first", "gaussian_thompson",
+    "hedge", "ids", "imed", "kl_ucb", "lin_ucb", "linear_thompson", "mbe", "moss", "network_regressor", "oful",
+    "randomly_delayed", "ridge_regressor", "sliding_window_ucb", "square_cb", "successive_elimination",
+    "tsallis_inf", "ucb1", "ucb_tuned", "ucb_v",
 ]  # fmt: skip
