@@ -1,0 +1,64 @@
+"""Bandits: ``bandit(policy, world)`` is an algorithm, ``policy = ucb1(world.spec, UCB1Config())`` a learner.
+
+The interface of policies is in :mod:`purejaxexplore.bandits.policy`, that of worlds in
+:mod:`purejaxexplore.envs.bandits.world`; exact bounds and optimal values are in
+:mod:`purejaxexplore.bandits.oracles`.
+"""
+
+from purejaxexplore.bandits.bandit import bandit
+from purejaxexplore.bandits.delays import batched, delayed, randomly_delayed
+from purejaxexplore.bandits.explore_first import (
+    EpsilonGreedyConfig,
+    ExploreFirstConfig,
+    SuccessiveEliminationConfig,
+    decaying_epsilon_greedy,
+    epsilon_greedy,
+    explore_first,
+    successive_elimination,
+)
+from purejaxexplore.bandits.exponential import EXP3SConfig, ExponentialConfig, exp3, exp3_ix, exp3_s, exp4, hedge
+from purejaxexplore.bandits.forgetting import (
+    DiscountedUCBConfig,
+    SlidingWindowUCBConfig,
+    discounted_ucb,
+    sliding_window_ucb,
+)
+from purejaxexplore.bandits.ids import IDSConfig, ids
+from purejaxexplore.bandits.kl_ucb import BayesUCBConfig, KLUCBConfig, bayes_ucb, imed, kl_ucb
+from purejaxexplore.bandits.linear import (
+    LinearThompsonConfig,
+    LinUCBConfig,
+    OFULConfig,
+    lin_ucb,
+    linear_thompson,
+    oful,
+)
+from purejaxexplore.bandits.mbe import MBEConfig, mbe
+from purejaxexplore.bandits.policy import Aux, Policy
+from purejaxexplore.bandits.square_cb import (
+    NetworkRegressorConfig,
+    SquareCBConfig,
+    network_regressor,
+    ridge_regressor,
+    square_cb,
+)
+from purejaxexplore.bandits.thompson import (
+    BetaThompsonConfig,
+    GaussianThompsonConfig,
+    beta_thompson,
+    gaussian_thompson,
+)
+from purejaxexplore.bandits.tsallis_inf import tsallis_inf
+from purejaxexplore.bandits.ucb import MOSSConfig, UCB1Config, UCBVConfig, moss, ucb1, ucb_tuned, ucb_v
+
+__all__ = [
+    "Aux", "BayesUCBConfig", "BetaThompsonConfig", "DiscountedUCBConfig", "EXP3SConfig", "EpsilonGreedyConfig",
+    "ExploreFirstConfig", "ExponentialConfig", "GaussianThompsonConfig", "IDSConfig", "KLUCBConfig",
+    "LinUCBConfig", "LinearThompsonConfig", "MBEConfig", "MOSSConfig", "NetworkRegressorConfig", "OFULConfig",
+    "Policy", "SlidingWindowUCBConfig", "SquareCBConfig", "SuccessiveEliminationConfig", "UCB1Config",
+    "UCBVConfig", "bandit", "batched", "bayes_ucb", "beta_thompson", "decaying_epsilon_greedy", "delayed",
+    "discounted_ucb", "epsilon_greedy", "exp3", "exp3_ix", "exp3_s", "exp4", "explore_first", "gaussian_thompson",
+    "hedge", "ids", "imed", "kl_ucb", "lin_ucb", "linear_thompson", "mbe", "moss", "network_regressor", "oful",
+    "randomly_delayed", "ridge_regressor", "sliding_window_ucb", "square_cb", "successive_elimination",
+    "tsallis_inf", "ucb1", "ucb_tuned", "ucb_v",
+]  # fmt: skip
