@@ -101,6 +101,28 @@ def downscaled(height: int, width: int, depth: int, pixel_range: float = 256.0) 
     return cell
 
 
+def shrunk(shrink: Callable[[Any], jax.Array], depth: jax.Array | int, pixel_range: float = 256.0) -> CellFunction:
+    """As :func:`downscaled`, for a world that shrinks its frames without drawing them, by a :func:`digest`: i32[2].
+
+    Args:
+        shrink: ``state -> [h, w]``, the small grey image; a world's ``shrinking(rows, columns)`` makes one.
+        depth: levels of grey, which like the image may depend on data.
+        pixel_range: as of :func:`downscaled`.
+    """
+    return lambda observation, state, params: digest(grey_levels(shrink(state), depth, pixel_range))
+
+
+def digest(levels: jax.Array) -> jax.Array:
+    """Two 32-bit hashes of the numbers of an array, i32[2]: equal for equal arrays of one shape, whatever the shape.
+
+    Each is a sum with fixed random coefficients modulo 2^32 (multilinear hashing, Carter and Wegman, 1979). Two given
+    arrays of numbers below 256 share both with a probability below 2^-48.
+    """
+    coefficients = np.random.default_rng(0).integers(0, 2**32, (2, levels.size), dtype=np.uint32)
+    sums = (levels.ravel().astype(jnp.uint32) * coefficients).sum(-1, dtype=jnp.uint32)
+    return jax.lax.bitcast_convert_type(sums, jnp.int32)
+
+
 def _bits(leaf: jax.Array) -> jax.Array:
     if jnp.issubdtype(leaf.dtype, jnp.floating):
         value = jnp.ravel(leaf).astype(jnp.float32)
@@ -121,3 +143,11 @@ def pooling(out: int, size: int) -> np.ndarray:
     pixel = np.arange(size)
     overlap = np.minimum(edges[1:, None], pixel + 1) - np.maximum(edges[:-1, None], pixel)
     return (np.clip(overlap, 0, None) * out / size).astype(np.float32)
+
+
+def areas(out: jax.Array, most: int, size: int) -> jax.Array:
+    """:func:`pooling` for a number of rows that is data, f32[most, size]: the rows from ``out`` on are 0."""
+    edges = jnp.minimum(jnp.arange(most + 1), out) * (size / out)
+    pixel = jnp.arange(size)
+    overlap = jnp.minimum(edges[1:, None], pixel + 1) - jnp.maximum(edges[:-1, None], pixel)
+    return jnp.clip(overlap, 0) * (out / size)

@@ -5,11 +5,13 @@ representation": of M recent frames, n distinct cells with frequencies p, a down
 
     score = H(p) / log n  /  sqrt(|n - target M| / (target M) + 1)        0 where all frames share a cell
 
-that is, evenly filled cells, about ``target M`` of them. The published program proposes sizes at random; a table of
-candidates is scored whole here, which gives the same answer every time and is one program.
+that is, evenly filled cells, about ``target M`` of them. Before a run, :func:`fitted` scores a table of candidates
+whole, which gives the same answer every time. :func:`search` proposes sizes at random as the published program does;
+:mod:`.refitting` calls it during a run.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -23,15 +25,67 @@ CANDIDATES = tuple((h, w, d) for h, w in ((3, 4), (5, 6), (8, 8), (8, 11), (11, 
 """``(height, width, depth)`` of the small image."""
 
 
-def representativeness(words: jax.Array, target: float = 0.125) -> jax.Array:
-    """The score f32[] of a cell representation, given each frame's cell as integers i32[M, d]."""
-    M = words.shape[0]
-    order = jnp.sort(hash_words(words, 0x3C6EF372))
+class Sizes(NamedTuple):
+    """What a frame is shrunk to: height, width and levels of grey."""
+
+    height: jax.Array
+    width: jax.Array
+    depth: jax.Array
+
+
+def representativeness(words: jax.Array, target: float = 0.125, valid: jax.Array | bool = True) -> jax.Array:
+    """The score f32[] of a cell representation, given the cell of each valid frame as integers i32[M, d]."""
+    valid = jnp.broadcast_to(valid, words.shape[:1])
+    last = jnp.uint32(0xFFFFFFFF)
+    order = jnp.sort(jnp.where(valid, jnp.minimum(hash_words(words, 0x3C6EF372), last - 1), last))
     left, right = jnp.searchsorted(order, order), jnp.searchsorted(order, order, side="right")
-    distinct = (left == jnp.arange(M)).sum()
-    entropy = jnp.log(M / (right - left)).mean()
+    counted, M = order < last, valid.sum()
+    distinct = (counted & (left == jnp.arange(order.size))).sum()
+    entropy = jnp.where(counted, jnp.log(M / (right - left)), 0.0).sum() / jnp.maximum(M, 1)
     evenness = jnp.where(distinct > 1, entropy / jnp.log(jnp.maximum(distinct, 2)), 0.0)
-    return evenness / jnp.sqrt(jnp.abs(distinct - target * M) / (target * M) + 1.0)
+    wanted = jnp.maximum(target * M, 1e-6)
+    return evenness / jnp.sqrt(jnp.abs(distinct - wanted) / wanted + 1.0)
+
+
+def search(
+    key: jax.Array,
+    score: Callable[[Sizes], jax.Array],
+    most: tuple[int, int, int],
+    pixels: tuple[int, int, int],
+    num_proposals: int,
+) -> Sizes:
+    """The best of a chain of random proposals; it begins anywhere, and of equals the last is kept.
+
+    Args:
+        key: random key.
+        score: ``Sizes -> f32``.
+        most: largest height, width and depth; the smallest are 1, 1 and 2.
+        pixels: proposals are geometric with a mean of at least a twentieth of these: the height and the width of
+            a frame, and 240 for the depth.
+        num_proposals: scores to evaluate.
+    """
+    low, high = jnp.array([1, 1, 2]), jnp.asarray(most)
+    key_first, key_chain = jax.random.split(key)
+
+    def propose(carry, key):
+        best, best_score = carry
+        rate = jnp.minimum(1.0 / (best + jnp.array([1, 1, 0])), 20.0 / jnp.asarray(pixels))
+        proposal = _geometric(key, rate, low, high)
+        value = score(Sizes(*proposal))
+        better = value >= best_score
+        return (jnp.where(better, proposal, best), jnp.where(better, value, best_score)), None
+
+    first = jax.random.randint(key_first, (3,), low, high + 1)
+    (best, _), _ = jax.lax.scan(propose, (first, -jnp.inf), jax.random.split(key_chain, num_proposals))
+    return Sizes(*best)
+
+
+def _geometric(key: jax.Array, rate: jax.Array, low: jax.Array, high: jax.Array) -> jax.Array:
+    """Geometric numbers with success probability ``rate``, drawn again until they lie in [low, high], i32."""
+    log_stay = jnp.log1p(-rate)
+    share = 1.0 - jnp.exp(log_stay * (high - low + 1))
+    beyond = jnp.floor(jnp.log1p(-jax.random.uniform(key, rate.shape) * share) / log_stay)
+    return jnp.minimum(low + beyond.astype(jnp.int32), high)
 
 
 def scores(

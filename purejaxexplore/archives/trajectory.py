@@ -22,12 +22,17 @@ from purejaxexplore.archives.packing import key_data, like
 
 START = -1  # the node of an episode's first state
 UNLOGGED = -2  # the node of a state reached after the log was full: it cannot be replayed
-_SELECT, _EXPLORE = 0, 1
+_SELECT, _EXPLORE, _CELLS = range(3)
 
 
 def select_key(step_key: jax.Array) -> jax.Array:
     """The key of an iteration for everything but its rollouts."""
     return jax.random.fold_in(step_key, _SELECT)
+
+
+def cells_key(step_key: jax.Array) -> jax.Array:
+    """The key of an iteration for cells that change during a run."""
+    return jax.random.fold_in(step_key, _CELLS)
 
 
 def lane_key(step_key: jax.Array, lane: jax.Array) -> jax.Array:

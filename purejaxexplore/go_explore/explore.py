@@ -34,6 +34,7 @@ from purejaxexplore.archives import cells, indices, trajectory, weights
 from purejaxexplore.archives.archive import Archive
 from purejaxexplore.archives.counters import COUNTERS, count_visits
 from purejaxexplore.archives.packing import like, packing
+from purejaxexplore.archives.refitting import RefittedCells, View
 from purejaxexplore.blocks.episodes import coverage
 from purejaxexplore.blocks.sampling import sample_slots
 from purejaxexplore.checks import require_at_least
@@ -103,6 +104,7 @@ class GoExploreState(NamedTuple):
         env_steps_replayed: f32, steps that it would have cost with returns replayed from the start of an
             episode.
         accepted: i32, records stored.
+        view: the :class:`~purejaxexplore.archives.refitting.View` that decides the cells, None where they are fixed.
     """
 
     archive: Archive
@@ -115,6 +117,7 @@ class GoExploreState(NamedTuple):
     env_steps: jax.Array
     env_steps_replayed: jax.Array
     accepted: jax.Array
+    view: View | None
 
 
 class Origin(NamedTuple):
@@ -183,7 +186,7 @@ def go_explore(
     env_params: Any,
     config: GoExploreConfig,
     *,
-    cell: cells.CellFunction | None = None,
+    cell: cells.CellFunction | RefittedCells | None = None,
     weight: Callable[[Archive], jax.Array] = weights.no_knowledge,
     tie: Callable[[jax.Array, Any, Any], jax.Array] | None = None,
 ) -> Algorithm:
@@ -193,7 +196,8 @@ def go_explore(
         env: gymnax environment. Its ``pack``/``unpack`` keep the archive small; without them whole states are stored.
         env_params: its parameters; the horizon of an episode is counted by the clock in the state.
         config: the settings.
-        cell: ``(observation, state, env_params) -> i32[d]`` or scalar; default the environment's ``cell_key``.
+        cell: ``(observation, state, env_params) -> i32[d]`` or scalar; default the environment's ``cell_key``. Or
+            :func:`~purejaxexplore.archives.refitting.refitted` cells, which change during the run.
         weight: ``archive -> f32[C]``, selection weights; empty slots are ignored. ``weights.uniform`` and
             ``weights.start`` are the usual baselines.
         tie: ``(length, state, env_params) -> i32``, preferred among equal scores where smaller; default the length. A
@@ -204,29 +208,31 @@ def go_explore(
         the beginning: ``env_steps``, ``env_steps_replayed``, ``cells``, ``coverage`` (visited share of the reachable
         states, or the filled share of the archive where the environment does not number its states), ``best_score``,
         ``episode_return`` (the same), ``episode_length`` (of the best), ``success`` (1 once the task was completed),
-        ``accepted``, ``overflow``, ``unlogged``.
+        ``accepted``, ``overflow``, ``unlogged``; with refitted cells also ``cell_height``, ``cell_width``,
+        ``cell_depth``, their sizes now.
 
     Raises:
         TypeError: ``env`` is not an environment.
         ValueError: a setting is out of range, the actions are unbounded, or there is no cell function.
     """
-    _require(env, config)
+    _require(env, config, isinstance(cell, RefittedCells))
     space = env.action_space(env_params)
     trajectory.require_bounded(space)
     cell = cells.own_cells(env) if cell is None else cell
+    changing = isinstance(cell, RefittedCells)
     num_states = getattr(env, "num_states", None) if hasattr(env, "state_id") else None
     B, k, T = config.num_lanes, config.horizon, config.num_iterations
     pack, unpack = packing(env, env_params)
     locate = partial(indices.hash_slots, probes=config.probes) if config.index == "hash" else indices.key_slots
 
-    def transition(key, state, action):
+    def transition(cell, key, state, action):
         observation, following, reward, terminated, info = env.step_env(key, state, action, env_params)
         following = like(following, state)
         going = ~jnp.logical_or(terminated, env.is_truncated(following, env_params))
         success = jnp.asarray(info.get("success", False), bool)
-        return following, cell_key(observation, following), jnp.asarray(reward, jnp.float32), going, success
+        return following, cell_key(cell, observation, following), jnp.asarray(reward, jnp.float32), going, success
 
-    def cell_key(observation, state):
+    def cell_key(cell, observation, state):
         return jnp.atleast_1d(cell(observation, state, env_params))
 
     def init(key):
@@ -236,7 +242,9 @@ def go_explore(
         fields = ("tie", "node", *COUNTERS, *(("key",) if config.index == "hash" else ()))
         archive = table.init(Place(packed, jnp.int32(0)), config.capacity, fields)
         first = jax.tree.map(lambda x: x[None], Place(packed, jnp.int32(0)))
-        slot, archive = locate(archive, cell_key(observation, state)[None], jnp.ones(1, bool))
+        view = cell.init(packed) if changing else None
+        first_key = cell_key(cell.cell(view) if changing else cell, observation, state)
+        slot, archive = locate(archive, first_key[None], jnp.ones(1, bool))
         first_tie = jnp.int32(0) if tie is None else tie(jnp.int32(0), state, env_params)
         node = jnp.full(1, trajectory.START, jnp.int32)
         archive, _ = table.insert(archive, slot, jnp.zeros(1), first, tie=jnp.reshape(first_tie, 1), node=node)
@@ -252,9 +260,10 @@ def go_explore(
             env_steps=jnp.int32(0),
             env_steps_replayed=jnp.float32(0),
             accepted=jnp.int32(0),
+            view=view,
         )
 
-    def explore(key, origin):
+    def explore(key, origin, cell):
         """Rolls every lane out for ``k`` steps; what comes after the end of an episode is marked as not alive."""
         lane_keys = jax.vmap(trajectory.lane_key, (None, 0))(key, jnp.arange(B))
         keys_actions, keys_env = jax.vmap(trajectory.split_lane_key)(lane_keys)
@@ -265,7 +274,7 @@ def go_explore(
             states, scores, alive = carry
             j, action = inputs
             keys = jax.vmap(jax.random.fold_in, (0, None))(keys_env, j)
-            states, cell_keys, rewards, going, success = jax.vmap(transition)(keys, states, action)
+            states, cell_keys, rewards, going, success = jax.vmap(partial(transition, cell))(keys, states, action)
             scores = scores + jnp.where(alive, rewards, 0.0)
             length = origin.length + j + 1
             visits = Visits(
@@ -285,7 +294,7 @@ def go_explore(
 
     def step(key, state):
         origin = choose(trajectory.select_key(key), state.archive, weight(state.archive), state.start, B)
-        visits = explore(key, origin)
+        visits = explore(key, origin, cell.cell(state.view) if changing else cell)
 
         j = jnp.arange(k)[:, None]
         node = (state.t * B + jnp.arange(B)) * k + j
@@ -312,6 +321,11 @@ def go_explore(
         if visited is not None:
             visited = visited.at[jnp.where(visits.alive, visits.state_id, num_states)].set(True, mode="drop")
         executed = visits.alive.sum(dtype=jnp.int32)
+        env_steps, view = state.env_steps + executed, state.view
+        if changing:
+            met = jax.tree.map(flat, visits.packed), flat(visits.going)
+            counting = config.probes, config.reset_on_update
+            view, archive = cell.update(trajectory.cells_key(key), view, *met, archive, env_steps, *counting)
         state = GoExploreState(
             archive=archive,
             parent=state.parent.at[state.t].set(origin.node, mode="drop"),
@@ -320,9 +334,10 @@ def go_explore(
             succeeded=state.succeeded | visits.success.any(),
             visited=visited,
             t=state.t + 1,
-            env_steps=state.env_steps + executed,
+            env_steps=env_steps,
             env_steps_replayed=state.env_steps_replayed + (executed + origin.length.sum()),
             accepted=state.accepted + win.sum(dtype=jnp.int32),
+            view=view,
         )
         return state, metrics(state)
 
@@ -332,7 +347,8 @@ def go_explore(
             covered = num_cells / config.capacity
         else:
             covered = coverage(env, state.visited)
-        return {
+        sizes = state.view.sizes._asdict() if changing else {}
+        return {f"cell_{name}": size for name, size in sizes.items()} | {
             "env_steps": state.env_steps,
             "env_steps_replayed": state.env_steps_replayed,
             "cells": num_cells,
@@ -372,7 +388,7 @@ def replay(
     )
 
 
-def _require(env: Any, config: GoExploreConfig) -> None:
+def _require(env: Any, config: GoExploreConfig, changing: bool) -> None:
     if not (hasattr(env, "step_env") and hasattr(env, "reset_env")):
         raise TypeError(f"env={env!r}: expected a gymnax environment, with step_env and reset_env")
     sizes = ("num_lanes", "horizon", "capacity", "num_iterations", "probes")
@@ -384,6 +400,8 @@ def _require(env: Any, config: GoExploreConfig) -> None:
         raise ValueError(f"index={config.index!r}: expected 'hash', or 'key' (also for a grid, with cell=cells.grid)")
     if config.capacity < config.num_lanes:
         raise ValueError(f"capacity={config.capacity}: expected at least num_lanes={config.num_lanes} slots")
+    if changing and config.index != "hash":
+        raise ValueError(f"index={config.index!r}: cells that change during a run need 'hash'")
     if config.index == "hash":
         indices.require_power_of_two(config.capacity)
     if config.num_iterations * config.num_lanes * config.horizon >= 2**31:

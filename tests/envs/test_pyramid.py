@@ -292,7 +292,7 @@ def test_pack(game):
     assert jax.tree.map(int, game.env.unpack(packed)) == jax.tree.map(int, state)
 
 
-@pytest.mark.parametrize("observation", ["symbolic", "frame"])
+@pytest.mark.parametrize("observation", ["symbolic", "frame", "small"])
 def test_contract(observation):
     env = Pyramid(observation)
     check_environment(env, env.default_params, num_steps=6, eager=observation == "symbolic")
@@ -362,3 +362,30 @@ def test_pictures_show_what_is_there(game):
 def test_bad_arguments_are_named():
     with pytest.raises(ValueError, match="observation='image'.*symbolic, frame"):
         Pyramid(observation="image")
+
+
+def test_shrunk_pictures_equal_the_shrunk_frame(game):
+    """Along the route, and wandering off it from everywhere with a shield: creatures behind the agent, darkness."""
+
+    def step(state, action):
+        state = game.env.step_env(jax.random.key(0), state, action, game.params)[1]
+        return state, state
+
+    moves = jnp.asarray(actions(ROUTE))
+    route = jax.jit(lambda state: jax.lax.scan(step, state, moves))(game.start)[1]
+    some = jax.tree.map(lambda leaf: leaf[::9], route)
+    some = some._replace(shield=jnp.full_like(some.shield, 200), lives=jnp.arange(len(some.lives)) % 7)
+    wander = jax.random.randint(jax.random.key(3), (25, len(some.room)), 0, len(ACTIONS))
+    walk = jax.jit(lambda state: jax.lax.scan(lambda s, a: (jax.vmap(step)(s, a)[0], None), state, wander)[0])
+    states = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), some, walk(some))
+    rows, columns = (np.random.default_rng(0).random((size, 84), np.float32) for size in (3, 5))
+    draw = jax.jit(jax.vmap(lambda s: (pyramid_pictures.frame(s), game.env.shrinking(rows, columns)(s))))
+    frames, shrunk = (np.asarray(x, np.float64) for x in draw(states))
+    np.testing.assert_allclose(shrunk, rows @ frames @ columns.T, rtol=1e-5)
+    assert len(np.unique(states.room)) == 24
+
+
+def test_the_creatures_of_a_room_never_overlap():
+    for words in pyramid().ticks.reshape(36, 64):
+        x, y, other_x, other_y = (words >> 5 * i & 31 for i in range(4))
+        assert not ((abs(x - other_x) < 2) & (abs(y - other_y) < 2) & (y != pyramid_tables.NOWHERE)).any()

@@ -37,11 +37,12 @@ from gymnax.environments import environment, spaces
 from purejaxexplore.checks import choice
 from purejaxexplore.envs.grids import pyramid_pictures as pictures
 from purejaxexplore.envs.grids import pyramid_rules as rules
+from purejaxexplore.envs.grids import pyramid_shrunk as shrunk
 from purejaxexplore.envs.grids import pyramid_tables as tables
 from purejaxexplore.envs.grids.pyramid_rules import ACTIONS, FALL, ON_LADDER, ON_ROPE, STAND
 from purejaxexplore.envs.grids.pyramid_tables import HEIGHT, MAX_X, TOP, WIDTH, pyramid
 
-OBSERVATIONS = ("symbolic", "frame")
+OBSERVATIONS = ("symbolic", "frame", "small")
 GRACE = 8  # steps without harm after a death
 TREASURE_STEPS = 100
 _MAX_LEVEL = 255
@@ -113,7 +114,8 @@ class Pyramid(environment.Environment[PyramidState, PyramidParams]):
 
     Args:
         observation: ``"symbolic"`` (one-hot room, row, column and mode, what the agent carries, what is taken, the
-            creatures and lights of the room: f32[125]) or ``"frame"`` (grey, ``u8[84, 84, 1]``, as from Atari).
+            creatures and lights of the room: f32[125]), ``"frame"`` (grey, ``u8[84, 84, 1]``, as from Atari) or
+            ``"small"`` (the mean of the frame over each tile, ``f32[14, 14, 1]`` in [0, 1], much cheaper).
 
     Raises:
         ValueError: an unknown observation.
@@ -212,6 +214,8 @@ class Pyramid(environment.Environment[PyramidState, PyramidParams]):
         """The observation of ``state``, in the form chosen at construction."""
         if self.observation == "frame":
             return pictures.frame(state)[..., None]
+        if self.observation == "small":
+            return shrunk.small()(state)[..., None] / 255
         tick = rules.room_now(state.room, state.level, state.time)
         shown = rules.lit(state)
         creatures = []
@@ -250,6 +254,20 @@ class Pyramid(environment.Environment[PyramidState, PyramidParams]):
         swords, torch = rules.swords(state.taken, state.slain), rules.has_torch(state.taken)
         carried = rules.keys(state.taken) << 4 | swords << 1 | torch
         return jnp.stack([state.level, self.state_id(state), carried])
+
+    @property
+    def frame_shape(self) -> tuple[int, int]:
+        """Height and width of the grey frame."""
+        return pictures.SIZE, pictures.SIZE
+
+    def shrinking(self, rows: jax.Array, columns: jax.Array):
+        """``state -> rows @ frame @ columns.T`` without drawing the grey frame, for cells of shrunk frames.
+
+        Args:
+            rows: f32[h, 84].
+            columns: f32[w, 84].
+        """
+        return shrunk.shrinking(rows, columns)
 
     def pack(self, state: PyramidState) -> jax.Array:
         """u8[22]: the fields in order, those beyond a byte with the low byte first."""
@@ -305,6 +323,8 @@ class Pyramid(environment.Environment[PyramidState, PyramidParams]):
     def observation_space(self, params: PyramidParams | None = None) -> spaces.Box:
         if self.observation == "frame":
             return spaces.Box(0, 255, (pictures.SIZE, pictures.SIZE, 1), jnp.uint8)
+        if self.observation == "small":
+            return spaces.Box(0.0, 1.0, (tables.TILES_X, tables.TILES_X, 1), jnp.float32)
         return spaces.Box(-1.0, 32.0, (_NUM_FEATURES,), jnp.float32)
 
     def state_space(self, params: PyramidParams) -> spaces.Dict:

@@ -14,6 +14,7 @@ from purejaxexplore.envs.grids import pyramid_tables as tables
 from purejaxexplore.envs.grids.pyramid_tables import pyramid
 
 SIZE, TILE, UNIT = 84, 6, 3
+HEAD, ROOM = 12, 72  # rows of the picture: what the agent carries, and the room
 ENLARGED = 4
 _SYMBOLS = ".#=:HhrRbBkKdDsSaAtTgGfFvVwWpPcCeE"
 _COLOURS = {
@@ -61,26 +62,27 @@ _AGENT = {
 _HATS = "...... ..pppp .pppp. ..PP.. ..PP.. ......"
 _LEVEL = "...... ...... ..AA.. ..AA.. ...... ......"
 _SHIELD = ".A..A. ..AA.. ..aa.. .aaaa. .aaaa. ..aa.."
+# What the agent carries, above the room: drawings and how often each fits.
+_ICONS = ((_HATS, 4), (_ART["k"], 4), (_ART["s"], 2), (_ART["t"], 1), (_SHIELD, 1), (_LEVEL, 2))
 
 
 def frame(state) -> jax.Array:
     """What the agent sees in grey, ``u8[84, 84]``."""
-    return jnp.asarray(_palettes()[1])[_symbols(state), state.room // tables.COLUMNS]
+    return jnp.asarray(palettes()[1])[_symbols(state), state.room // tables.COLUMNS]
 
 
 def colour(state) -> jax.Array:
     """What the agent sees in colour, each pixel four times as large, ``u8[336, 336, 3]``."""
-    picture = jnp.asarray(_palettes()[0])[_symbols(state), state.room // tables.COLUMNS]
+    picture = jnp.asarray(palettes()[0])[_symbols(state), state.room // tables.COLUMNS]
     return picture.repeat(ENLARGED, 0).repeat(ENLARGED, 1)
 
 
 @cache
 def whole_pyramid() -> np.ndarray:
     """All rooms as they are at the start, lit, in their places, ``u8[288, 756, 3]``; night around them."""
-    rooms = _rooms().astype(np.int64)
-    palette = _palettes()[0]
-    drawn = np.stack([palette[symbols, room // tables.COLUMNS] for room, symbols in enumerate(rooms)])
-    absent = [room for room in range(len(rooms)) if room not in pyramid().names]
+    palette = palettes()[0]
+    drawn = np.stack([palette[symbols, room // tables.COLUMNS] for room, symbols in enumerate(rooms())])
+    absent = [room for room in range(len(drawn)) if room not in pyramid().names]
     drawn[absent] = (236, 232, 222)
     grid = drawn.reshape(tables.ROWS, tables.COLUMNS, *drawn.shape[1:]).transpose(0, 2, 1, 3, 4)
     return np.ascontiguousarray(grid.reshape(tables.ROWS * drawn.shape[1], -1, 3))
@@ -88,29 +90,33 @@ def whole_pyramid() -> np.ndarray:
 
 def _symbols(state) -> jax.Array:
     """The picture as numbers of symbols, ``u8[84, 84]``."""
-    tick = rules.room_now(state.room, state.level, state.time)
+    tick, (agent, creatures) = rules.room_now(state.room, state.level, state.time), sprites()
     lit = rules.lit(state)
-    room = jnp.asarray(_rooms())[state.room]
+    room = jnp.asarray(rooms())[state.room]
     number = jnp.asarray(pyramid().objects.astype(np.int32))[state.room]
-    dark_lights = ~(tick >> tables.LIT)
-    gone = jnp.where(number >= 32, dark_lights >> (number & 1), state.taken >> (number & 31)) & (number > 0)
-    gone = (gone == 1).repeat(TILE, 0).repeat(TILE, 1)
-    picture = jnp.where(gone | ~lit, jnp.uint8(0), room)
+    absent = gone(number, tick, state.taken).repeat(TILE, 0).repeat(TILE, 1)
+    picture = jnp.where(absent | ~lit, jnp.uint8(0), room)
     for slot in (0, 1):
         x, y, alive = rules.creature(tick, slot, state.slain)
-        sprite = jnp.asarray(_sprites(*_CREATURES))[tick >> tables.SPIDERS + slot & 1]
+        sprite = jnp.asarray(creatures)[tick >> tables.SPIDERS + slot & 1]
         picture = _draw(picture, sprite, (y - 1) * UNIT, x * UNIT, alive & lit)
-    picture = _draw(picture, _agent(state), (state.y - 2) * UNIT, state.x * UNIT, jnp.bool_(True))
+    picture = _draw(picture, jnp.asarray(agent)[pose(state)], (state.y - 2) * UNIT, state.x * UNIT, jnp.bool_(True))
     return jnp.concatenate([_head(state), picture])
 
 
-def _agent(state) -> jax.Array:
+def gone(number: jax.Array, tick: jax.Array, taken: jax.Array) -> jax.Array:
+    """Which objects, by their number in ``Pyramid.objects``, are taken, open or dark; never number 0."""
+    dark_lights = ~(tick >> tables.LIT)
+    return jnp.where(number >= 32, dark_lights >> (number & 1), taken >> (number & 31)) & (number > 0) == 1
+
+
+def pose(state) -> jax.Array:
+    """The row of the agent's drawing in :func:`sprites`."""
     walking = (state.mode == rules.STAND) & (state.x & 1 == 1)
     climbing = (state.mode == rules.ON_LADDER) | (state.mode == rules.ON_ROPE)
-    pose = jnp.where(climbing, 2, jnp.where(state.mode >= rules.JUMP, 3, walking * 1))
-    sprite = jnp.asarray(_sprites(*_AGENT.values()))[pose]
+    drawing = jnp.where(climbing, 2, jnp.where(state.mode >= rules.JUMP, 3, walking * 1))
     mirrored = jnp.where(climbing, state.y & 1 == 1, state.drift < 0)
-    return jnp.where(mirrored, sprite[:, ::-1], sprite)
+    return drawing + len(_AGENT) * mirrored
 
 
 def _draw(picture: jax.Array, sprite: jax.Array, top, left, shown) -> jax.Array:
@@ -122,19 +128,33 @@ def _draw(picture: jax.Array, sprite: jax.Array, top, left, shown) -> jax.Array:
 
 def _head(state) -> jax.Array:
     """Lives, keys, swords, torch, amulet and level, ``u8[12, 84]``."""
-    lives, keys, swords = state.lives - 1, rules.keys(state.taken), rules.swords(state.taken, state.slain)
-    torch, shield, level = rules.has_torch(state.taken), state.shield > 0, state.level
-    icons = jnp.asarray(_sprites(_HATS, _ART["k"], _ART["s"], _ART["t"], _SHIELD, _LEVEL))
-    counts = [(lives, 4), (keys, 4), (swords, 2), (torch, 1), (shield * 1, 1), (level, 2)]
-    index = [np.full(size, i) for i, (_, size) in enumerate(counts)]
-    shown = jnp.concatenate([np.arange(size) < count for count, size in counts])
-    row = icons[np.concatenate(index)] * shown[:, None, None]
+    row = jnp.asarray(icons()) * in_hand(state)[:, None, None]
     row = row.transpose(1, 0, 2).reshape(TILE, SIZE).astype(jnp.uint8)
     return jnp.pad(row, ((UNIT, UNIT), (0, 0)))
 
 
+def in_hand(state) -> jax.Array:
+    """Which of :func:`icons` are shown, bool[14]."""
+    lives, keys, swords = state.lives - 1, rules.keys(state.taken), rules.swords(state.taken, state.slain)
+    counts = (lives, keys, swords, rules.has_torch(state.taken), (state.shield > 0) * 1, state.level)
+    return jnp.concatenate([np.arange(size) < count for (_, size), count in zip(_ICONS, counts, strict=True)])
+
+
 @cache
-def _rooms() -> np.ndarray:
+def icons() -> np.ndarray:
+    """The drawings above the room from left to right, ``u8[14, 6, 6]``."""
+    return np.concatenate([_sprites(drawn).repeat(size, 0) for drawn, size in _ICONS])
+
+
+@cache
+def sprites() -> tuple[np.ndarray, np.ndarray]:
+    """The agent in four poses, then mirrored, ``u8[8, 9, 6]``, and the creatures, ``u8[2, 6, 6]``; 0 is see-through."""
+    agent = _sprites(*_AGENT.values())
+    return np.concatenate([agent, agent[..., ::-1]]), _sprites(*_CREATURES)
+
+
+@cache
+def rooms() -> np.ndarray:
     """Every room with all its items, doors and lights, ``u8[36, 72, 84]``."""
     art = {name: _sprites(rows)[0] for name, rows in _ART.items()}
     empty = np.zeros((TILE, TILE), np.uint8)
@@ -149,7 +169,7 @@ def _sprites(*drawn: str) -> np.ndarray:
 
 
 @cache
-def _palettes() -> tuple[np.ndarray, np.ndarray]:
+def palettes() -> tuple[np.ndarray, np.ndarray]:
     """Colour ``u8[symbols, 4, 3]`` and grey ``u8[symbols, 4]`` of each symbol in each row of the pyramid."""
     colours = np.zeros((len(_SYMBOLS), tables.ROWS, 3))
     for number, symbol in enumerate(_SYMBOLS):
