@@ -52,6 +52,7 @@ class Bonus(NamedTuple):
         update: ``(key, state, batch) -> (state, metrics)``: gradient steps, with fixed scalar metrics.
         defer: static; True where ``score`` may be scanned over the rollout afterwards.
         needs_state_id: static; True where ``steps.aux`` must hold ``state_id`` and ``reset_state_id``.
+        random_mem: static; True where the memory of a new episode is drawn (a skill), not only computed.
     """
 
     init: Callable[[jax.Array, Step], BonusState]
@@ -61,6 +62,7 @@ class Bonus(NamedTuple):
     update: Callable[[jax.Array, BonusState, Batch], tuple[BonusState, dict[str, jax.Array]]]
     defer: bool = True
     needs_state_id: bool = False
+    random_mem: bool = False
 
 
 def observe_nothing(num_envs: int) -> jax.Array:
