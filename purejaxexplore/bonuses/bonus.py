@@ -47,7 +47,8 @@ class Bonus(NamedTuple):
         init: ``(key, steps [M, N]) -> state``; ``steps`` is a rollout of a random policy over M >= 1 steps, whose last
             ``reset_obs`` (and ``reset_state_id``) are what the learner acts on first.
         observe: ``(state) -> f32[N, F]``, what the policy is shown of the bonus (F = 0: nothing).
-        score: ``(key, state, step [N]) -> (state, raw f32[N])``.
+        score: ``(key, state, step [N]) -> (state, raw f32[N])``; ``raw`` may be a tuple of such arrays (bonuses made
+            from bonuses have one for each part).
         shape: ``(state, raw f32[T, N], batch) -> (state, reward f32[T, N])``: normalise, clip, anneal.
         update: ``(key, state, batch) -> (state, metrics)``: gradient steps, with fixed scalar metrics.
         defer: static; True where ``score`` may be scanned over the rollout afterwards.
@@ -80,7 +81,7 @@ def score_rollout(key: jax.Array, bonus: Bonus, state: BonusState, steps: Step) 
     if not jax.tree.leaves((state.life, state.mem)):
         flat = jax.tree.map(lambda x: x.reshape((T * N, *x.shape[2:])), steps)
         state, raw = bonus.score(key, state, flat)
-        return state, raw.reshape(T, N)
+        return state, jax.tree.map(lambda x: x.reshape((T, N, *x.shape[1:])), raw)
 
     def score(state, key_step):
         return bonus.score(key_step[0], state, key_step[1])
