@@ -72,6 +72,10 @@ BONUSES: dict[str, tuple[str, str]] = {
         "purejaxexplore.bonuses.rnd",
         "random network distillation: the error of predicting a random network",
     ),
+    "simhash": (
+        "purejaxexplore.bonuses.simhash",
+        "1/sqrt(n) for the n-th visit of a hash code of the observation",
+    ),
     "sofe": (
         "purejaxexplore.bonuses.sofe",
         "stationary objectives: the statistics of a bonus become observations",
