@@ -39,7 +39,7 @@ class BYOLExploreConfig:
     num_actions: A of a discrete action; 0 for continuous ones.
     ema: alpha of the target encoder, [0, 1].
     reward_ema: of the moments of raw, [0, 1).
-    learning_rate: Adam's, (0, inf).
+    learning_rate: Adam's, (0, inf); 1e-4 in the paper.
     horizon: K, steps predicted ahead (8 in the paper).
     feature_dim: latents (512 in the paper).
     gru_size: of both recurrent cores (256 in the paper).
@@ -50,7 +50,7 @@ class BYOLExploreConfig:
     num_actions: int = struct.field(pytree_node=False)
     ema: float = 0.99
     reward_ema: float = 0.99
-    learning_rate: float = 1e-3
+    learning_rate: float = 3e-4
     horizon: int = struct.field(pytree_node=False, default=4)
     feature_dim: int = struct.field(pytree_node=False, default=32)
     gru_size: int = struct.field(pytree_node=False, default=64)

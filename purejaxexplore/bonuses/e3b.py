@@ -19,7 +19,7 @@ from flax import struct
 from purejaxexplore.bonuses.bonus import Bonus, BonusState, observe_nothing
 from purejaxexplore.bonuses.encoders import inverse_dynamics
 from purejaxexplore.bonuses.fitting import fit, init_trained, transition_rows
-from purejaxexplore.bonuses.normalising import init_norm, scale_rewards
+from purejaxexplore.bonuses.normalising import init_norm, scale_rewards, symlog
 from purejaxexplore.checks import require_at_least, require_between
 
 
@@ -70,7 +70,7 @@ def e3b(config: E3BConfig) -> Bonus:
     idm = inverse_dynamics(config.num_actions, config.feature_dim, config.hidden_sizes, sphere=True)
 
     def embed(learn, obs):
-        return idm.encode(learn.params, obs.astype(jnp.float32).reshape((obs.shape[0], -1)))
+        return idm.encode(learn.params, symlog(obs))
 
     def fresh(learn, obs):
         empty = jnp.eye(config.feature_dim) / config.ridge
@@ -91,8 +91,9 @@ def e3b(config: E3BConfig) -> Bonus:
         return state._replace(norm=norm, t=state.t + 1), reward
 
     def loss_fn(key, params, batch):
-        x, action, next_x = batch
-        loss = idm.loss(params, idm.encode(params, x), idm.encode(params, next_x), action).mean()
+        obs, action, next_obs = batch
+        phi, next_phi = (idm.encode(params, symlog(o)) for o in (obs, next_obs))
+        loss = idm.loss(params, phi, next_phi, action).mean()
         return loss, {"inverse_loss": loss}
 
     def update(key, state, batch):

@@ -23,7 +23,7 @@ from purejaxexplore.blocks.moments import RunningMoments, init_moments, merge_mo
 from purejaxexplore.bonuses.bonus import Bonus, BonusState, observe_nothing
 from purejaxexplore.bonuses.encoders import inverse_dynamics
 from purejaxexplore.bonuses.fitting import Trained, fit, init_trained, transition_rows
-from purejaxexplore.bonuses.normalising import Norm
+from purejaxexplore.bonuses.normalising import Norm, symlog
 from purejaxexplore.bonuses.rnd import Learned as RNDLearned
 from purejaxexplore.bonuses.rnd import RNDConfig, rnd
 from purejaxexplore.checks import require_at_least, require_between
@@ -144,7 +144,7 @@ def ngu(config: NGUConfig) -> Bonus:
         return state._replace(learn=state.learn.rnd, norm=state.norm.rnd)
 
     def embed(learn, obs):
-        return idm.encode(learn.encoder.params, obs.astype(jnp.float32).reshape((obs.shape[0], -1)))
+        return idm.encode(learn.encoder.params, symlog(obs))
 
     def init(key, steps):
         key_encoder, key_rnd = jax.random.split(key)
@@ -173,8 +173,9 @@ def ngu(config: NGUConfig) -> Bonus:
         return state._replace(norm=norm, t=inner.t), reward
 
     def loss_fn(key, params, batch):
-        x, action, next_x = batch
-        loss = idm.loss(params, idm.encode(params, x), idm.encode(params, next_x), action).mean()
+        obs, action, next_obs = batch
+        phi, next_phi = (idm.encode(params, symlog(o)) for o in (obs, next_obs))
+        loss = idm.loss(params, phi, next_phi, action).mean()
         return loss, {"inverse_loss": loss}
 
     def update(key, state, batch):

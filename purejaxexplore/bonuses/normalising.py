@@ -37,6 +37,15 @@ def whiten(moments: RunningMoments, obs: jax.Array, clip: float = 5.0, std_floor
     return jnp.clip((x - moments.mean) / jnp.maximum(moments.std, std_floor), -clip, clip)
 
 
+def symlog(obs: jax.Array) -> jax.Array:
+    """``sign(x) log(1 + |x|)`` of flattened observations, f32[B, ...] -> f32[B, d].
+
+    For features that are kept in a memory: whitened ones would change their meaning with the running statistics.
+    """
+    x = obs.astype(jnp.float32).reshape((obs.shape[0], -1))
+    return jnp.sign(x) * jnp.log1p(jnp.abs(x))
+
+
 def scale_rewards(
     norm: Norm, raw: jax.Array, batch: Batch, gamma: float, normalise: bool = True
 ) -> tuple[Norm, jax.Array]:
