@@ -5,9 +5,10 @@ can be is the mean of n draws, and its distance to g a pseudo-count::
 
     f(x) is fitted to g(x) + sigma eps,  eps ~ N(0, I_d)        raw = |f(x) - g(x)|^2 / d  ->  sigma^2 / n
 
-The 1/n needs an average over the draws: steps that decay like 1/t, or the mean of f's weights (``polyak``). With a
-constant step size alpha the error of a running mean settles at ``sigma^2 alpha / (2 - alpha)`` instead. Several epochs
-over a rollout redraw eps and so count each visit several times, which only rescales.
+The 1/n needs an average over the draws: steps that decay like 1/t (``decay`` of the nets' settings), or the mean of f's
+weights (``polyak``). With a constant step size alpha the error of a running mean settles at
+``sigma^2 alpha / (2 - alpha)`` instead. Several epochs over a rollout redraw eps and so count each visit several times,
+which only rescales.
 
 Whitening, scaling and nets are those of :mod:`purejaxexplore.bonuses.rnd`.
 """
@@ -28,13 +29,11 @@ from purejaxexplore.checks import require_between
 class RDDConfig:
     """Attributes:
     noise: sigma, [0, inf); 1 in the paper, whose nets have outputs of that order; 0 is RND.
-    decay: of the step size, ``learning_rate / (1 + decay t)`` after t gradient steps, [0, inf).
     polyak: share of the mean of f's weights that a rollout keeps, [0, 1); scores are those of the mean.
-    rnd: nets, whitening, scaling and fit.
+    rnd: nets, whitening, scaling and fit; its ``decay`` makes steps smaller.
     """
 
     noise: float = 1.0
-    decay: float = 0.0
     polyak: float = 0.0
     rnd: RNDConfig = RNDConfig()
 
@@ -53,7 +52,7 @@ def rdd(config: RDDConfig | None = None) -> Bonus:
         ValueError: a number is out of its range, or as :func:`~purejaxexplore.bonuses.rnd.distillation`.
     """
     config = RDDConfig() if config is None else config
-    require_between(0.0, inf, noise=config.noise, decay=config.decay)
+    require_between(0.0, inf, noise=config.noise)
     require_between(0.0, 1.0, polyak=config.polyak)
     target = target_net(config.rnd)
 
@@ -66,7 +65,6 @@ def rdd(config: RDDConfig | None = None) -> Bonus:
         target.init,
         noisy,
         lambda prediction, params, x: squared_error(prediction, target.apply(params, x)),
-        learning_rate=lambda t: config.rnd.learning_rate / (1.0 + config.decay * t),
         name="RDD",
     )
 

@@ -34,6 +34,7 @@ class RNDConfig:
     Attributes:
         learning_rate: Adam's, (0, inf); the paper has 1e-4 with four epochs where here is one.
         gamma: of the forward filter, [0, 1].
+        decay: of the step size, ``learning_rate / (1 + decay t)`` after t gradient steps, [0, inf); 0 in the paper.
         keep_fraction: of the samples that train the predictor, [0, 1]; the paper keeps 0.25 at 128 environments.
         obs_clip: bound of whitened observations, in standard deviations.
         std_floor: least standard deviation that an observation feature is divided by.
@@ -46,6 +47,7 @@ class RNDConfig:
 
     learning_rate: float = 1e-3
     gamma: float = 0.99
+    decay: float = 0.0
     keep_fraction: float = 1.0
     obs_clip: float = 5.0
     std_floor: float = 0.1
@@ -81,8 +83,6 @@ def distillation(
     init_target: Callable[[jax.Array, jax.Array], Any],
     label: Callable[[jax.Array, Any, jax.Array], jax.Array],
     error: Callable[[jax.Array, Any, jax.Array], jax.Array],
-    *,
-    learning_rate: float | Callable[[jax.Array], jax.Array] | None = None,
     name: str = "RND",
 ) -> Bonus:
     """The bonus that a predictor of something random and frozen makes: RND, and its relatives with noisy targets.
@@ -92,7 +92,6 @@ def distillation(
         init_target: ``(key, example f32[1, d_in]) -> target``, the frozen parameters.
         label: ``(key, target, x f32[B, d_in]) -> f32[B, d]``, what the predictor is fitted to.
         error: ``(prediction f32[B, d], target, x) -> f32[B]``, the score.
-        learning_rate: in place of the config's; a function of the steps taken, i32[] -> f32[].
         name: for messages.
 
     Raises:
@@ -100,10 +99,12 @@ def distillation(
     """
     require_at_least(1, **{name: getattr(config, name) for name in ("feature_dim", "num_epochs", "num_minibatches")})
     require_between(0.0, 1.0, gamma=config.gamma, keep_fraction=config.keep_fraction)
-    nonnegative = ("learning_rate", "obs_clip", "std_floor")
+    nonnegative = ("learning_rate", "decay", "obs_clip", "std_floor")
     require_between(0.0, inf, **{name: getattr(config, name) for name in nonnegative})
     predictor_net = MLP(config.predictor_sizes, config.feature_dim, "leaky_relu")
-    rate = config.learning_rate if learning_rate is None else learning_rate
+
+    def learning_rate(t):
+        return config.learning_rate / (1.0 + config.decay * t)
 
     def inputs(moments, obs):
         if not config.whiten:
@@ -137,8 +138,9 @@ def distillation(
             return loss, {"predictor_loss": loss}
 
         trained, metrics = fit(
-            key, loss_fn, Trained(state.learn.predictor, state.learn.opt_state), x, learning_rate=rate,
-            num_epochs=config.num_epochs, num_minibatches=config.num_minibatches, name=name,
+            key, loss_fn, Trained(state.learn.predictor, state.learn.opt_state), x,
+            learning_rate=learning_rate, num_epochs=config.num_epochs,
+            num_minibatches=config.num_minibatches, name=name,
         )  # fmt: skip
         return state._replace(learn=Learned(state.learn.target, *trained)), metrics
 

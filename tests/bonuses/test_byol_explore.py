@@ -9,7 +9,9 @@ from rollouts import batch_of, walk_of
 from purejaxexplore.bonuses.byol_explore import BYOLExploreConfig, byol_explore, cosine_loss, per_observation, spans
 
 T, N, D, K = 8, 2, 3, 3
-CONFIG = BYOLExploreConfig(2, horizon=K, feature_dim=4, gru_size=5, hidden_sizes=(6,), num_epochs=1)
+CONFIG = BYOLExploreConfig(
+    2, horizon=K, feature_dim=4, gru_size=5, hidden_sizes=(6,), num_epochs=1, learning_rate=1e-2
+)
 
 
 def rollout_of(seed, done=None):

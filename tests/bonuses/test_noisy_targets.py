@@ -86,7 +86,7 @@ def test_a_constant_step_has_a_floor_and_a_decaying_one_or_a_mean_has_not(both):
     errors = {}
     for name, config in {
         "constant": RDDConfig(rnd=nets),
-        "decaying": RDDConfig(decay=0.05, rnd=nets),
+        "decaying": RDDConfig(rnd=nets.replace(decay=0.05)),
         "mean": RDDConfig(polyak=0.98, rnd=nets),
         "without noise": RDDConfig(noise=0.0, rnd=nets),
     }.items():
