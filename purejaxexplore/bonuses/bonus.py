@@ -47,11 +47,13 @@ class Bonus(NamedTuple):
         init: ``(key, steps [M, N]) -> state``; ``steps`` is a rollout of a random policy over M >= 1 steps, whose last
             ``reset_obs`` (and ``reset_state_id``) are what the learner acts on first.
         observe: ``(state) -> f32[N, F]``, what the policy is shown of the bonus (F = 0: nothing).
-        score: ``(key, state, step [N]) -> (state, raw f32[N])``.
+        score: ``(key, state, step [N]) -> (state, raw f32[N])``; ``raw`` may be a tuple of such arrays (bonuses made
+            from bonuses have one for each part).
         shape: ``(state, raw f32[T, N], batch) -> (state, reward f32[T, N])``: normalise, clip, anneal.
         update: ``(key, state, batch) -> (state, metrics)``: gradient steps, with fixed scalar metrics.
         defer: static; True where ``score`` may be scanned over the rollout afterwards.
         needs_state_id: static; True where ``steps.aux`` must hold ``state_id`` and ``reset_state_id``.
+        random_mem: static; True where the memory of a new episode is drawn (a skill), not only computed.
         rescore: ``(key, state, steps [M]) -> reward f32[M]``, what old steps would be paid now, which touches no
             statistic; replay then pays that. None: a step keeps what it was paid when it was new. What replaces
             ``score`` or ``shape`` of a bonus replaces this too.
@@ -64,6 +66,7 @@ class Bonus(NamedTuple):
     update: Callable[[jax.Array, BonusState, Batch], tuple[BonusState, dict[str, jax.Array]]]
     defer: bool = True
     needs_state_id: bool = False
+    random_mem: bool = False
     rescore: Callable[[jax.Array, BonusState, Step], jax.Array] | None = None
 
 
@@ -82,7 +85,7 @@ def score_rollout(key: jax.Array, bonus: Bonus, state: BonusState, steps: Step) 
     if not jax.tree.leaves((state.life, state.mem)):
         flat = jax.tree.map(lambda x: x.reshape((T * N, *x.shape[2:])), steps)
         state, raw = bonus.score(key, state, flat)
-        return state, raw.reshape(T, N)
+        return state, jax.tree.map(lambda x: x.reshape((T, N, *x.shape[1:])), raw)
 
     def score(state, key_step):
         return bonus.score(key_step[0], state, key_step[1])

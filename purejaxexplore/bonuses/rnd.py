@@ -11,17 +11,18 @@ predictor is fitted after PPO's epochs with its own Adam instead of in the same 
 observations have a floor, without which rarely active binary features are blown up to the clip.
 """
 
+from collections.abc import Callable
 from math import inf
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 from flax import struct
 
-from purejaxexplore.blocks.minibatches import minibatch_epochs, require_divisible
-from purejaxexplore.blocks.moments import RunningMoments, forward_filter, init_moments, merge_moments
 from purejaxexplore.bonuses.bonus import Bonus, BonusState, observe_nothing
+from purejaxexplore.bonuses.fitting import Trained, fit, flat_steps, init_trained
+from purejaxexplore.bonuses.normalising import init_norm, reward_scale, scale_rewards, whiten
 from purejaxexplore.checks import require_at_least, require_between
 from purejaxexplore.nets import MLP
 
@@ -33,6 +34,7 @@ class RNDConfig:
     Attributes:
         learning_rate: Adam's, (0, inf); the paper has 1e-4 with four epochs where here is one.
         gamma: of the forward filter, [0, 1].
+        decay: of the step size, ``learning_rate / (1 + decay t)`` after t gradient steps, [0, inf); 0 in the paper.
         keep_fraction: of the samples that train the predictor, [0, 1]; the paper keeps 0.25 at 128 environments.
         obs_clip: bound of whitened observations, in standard deviations.
         std_floor: least standard deviation that an observation feature is divided by.
@@ -45,6 +47,7 @@ class RNDConfig:
 
     learning_rate: float = 1e-3
     gamma: float = 0.99
+    decay: float = 0.0
     keep_fraction: float = 1.0
     obs_clip: float = 5.0
     std_floor: float = 0.1
@@ -58,104 +61,109 @@ class RNDConfig:
 
 
 class Learned(NamedTuple):
-    """``target``: the frozen net's parameters; ``predictor`` and ``opt_state``: the trained net's."""
+    """``target``: what is frozen; ``predictor`` and ``opt_state``: the trained net's."""
 
-    target: dict
+    target: Any
     predictor: dict
     opt_state: optax.OptState
 
 
-class Norm(NamedTuple):
-    """``obs``: moments per feature, f32[d]; ``filter``: f32[N]; ``reward``: moments of the filtered rewards, f32[]."""
-
-    obs: RunningMoments
-    filter: jax.Array
-    reward: RunningMoments
+def squared_error(prediction: jax.Array, target: jax.Array) -> jax.Array:
+    """``mean_j (f_j - g_j)^2``: f32[..., d], f32[..., d] -> f32[...]."""
+    return jnp.square(prediction - target).mean(-1)
 
 
-def whiten(moments: RunningMoments, obs: jax.Array, clip: float, std_floor: float) -> jax.Array:
-    """``clip((obs - mean) / max(std, floor), -clip, clip)`` of flattened observations, f32[..., d]."""
-    x = obs.astype(jnp.float32).reshape((obs.shape[0], -1))
-    return jnp.clip((x - moments.mean) / jnp.maximum(moments.std, std_floor), -clip, clip)
+def target_net(config: RNDConfig) -> MLP:
+    """The random net that is never trained."""
+    return MLP(config.target_sizes, config.feature_dim, "leaky_relu")
 
 
-def rnd(config: RNDConfig | None = None) -> Bonus:
-    """The bonus; rewards have a standard deviation near 1 whatever the raw error, so anneal its coefficient to end it.
+def distillation(
+    config: RNDConfig,
+    init_target: Callable[[jax.Array, jax.Array], Any],
+    label: Callable[[jax.Array, Any, jax.Array], jax.Array],
+    error: Callable[[jax.Array, Any, jax.Array], jax.Array],
+    name: str = "RND",
+) -> Bonus:
+    """The bonus that a predictor of something random and frozen makes: RND, and its relatives with noisy targets.
+
+    Args:
+        config: nets, whitening, scaling and fit.
+        init_target: ``(key, example f32[1, d_in]) -> target``, the frozen parameters.
+        label: ``(key, target, x f32[B, d_in]) -> f32[B, d]``, what the predictor is fitted to.
+        error: ``(prediction f32[B, d], target, x) -> f32[B]``, the score.
+        name: for messages.
 
     Raises:
         ValueError: a size is not positive, or a number is out of its range.
     """
-    config = RNDConfig() if config is None else config
     require_at_least(1, **{name: getattr(config, name) for name in ("feature_dim", "num_epochs", "num_minibatches")})
     require_between(0.0, 1.0, gamma=config.gamma, keep_fraction=config.keep_fraction)
-    nonnegative = ("learning_rate", "obs_clip", "std_floor")
+    nonnegative = ("learning_rate", "decay", "obs_clip", "std_floor")
     require_between(0.0, inf, **{name: getattr(config, name) for name in nonnegative})
-    target_net = MLP(config.target_sizes, config.feature_dim, "leaky_relu")
     predictor_net = MLP(config.predictor_sizes, config.feature_dim, "leaky_relu")
-    adam = optax.scale_by_adam()
+
+    def learning_rate(t):
+        return config.learning_rate / (1.0 + config.decay * t)
 
     def inputs(moments, obs):
         if not config.whiten:
             return obs.astype(jnp.float32).reshape((obs.shape[0], -1))
         return whiten(moments, obs, config.obs_clip, config.std_floor)
 
-    def errors(predictor, target, x):
-        return jnp.square(predictor_net.apply(predictor, x) - target_net.apply(target, x)).mean(-1)
-
     def init(key, steps):
         key_target, key_predictor = jax.random.split(key)
-        M, N = steps.reward.shape
-        obs = steps.next_obs.reshape((M * N, -1))
-        moments = merge_moments(init_moments(obs.shape[1:]), obs)
-        example = jnp.zeros((1, obs.shape[1]))
-        predictor = predictor_net.init(key_predictor, example)
-        learn = Learned(target_net.init(key_target, example), predictor, adam.init(predictor))
-        return BonusState(learn=learn, norm=Norm(moments, jnp.zeros(N), init_moments()), t=jnp.int32(0))
+        norm = init_norm(steps)
+        example = jnp.zeros((1, *norm.obs.mean.shape))
+        predictor = init_trained(predictor_net.init(key_predictor, example))
+        learn = Learned(init_target(key_target, example), *predictor)
+        return BonusState(learn=learn, norm=norm, t=jnp.int32(0))
 
     def score(key, state, step):
         x = inputs(state.norm.obs, step.next_obs)
-        return state, errors(state.learn.predictor, state.learn.target, x)
-
-    def scale(moments):
-        return jnp.sqrt(moments.variance + 1e-8) if config.normalise else 1.0
+        return state, error(predictor_net.apply(state.learn.predictor, x), state.learn.target, x)
 
     def rescore(key, state, steps):
-        return score(key, state, steps)[1] / scale(state.norm.reward)
+        return score(key, state, steps)[1] / reward_scale(state.norm.reward, config.normalise)
 
     def shape(state, raw, batch):
-        filtered, trace = forward_filter(state.norm.filter, raw, config.gamma)
-        reward = merge_moments(state.norm.reward, trace)
-        obs = batch.steps.next_obs.reshape((raw.size, -1))
-        norm = Norm(merge_moments(state.norm.obs, obs), filtered, reward)
-        return state._replace(norm=norm, t=state.t + 1), raw / scale(reward)
+        norm, reward = scale_rewards(state.norm, raw, batch, config.gamma, config.normalise)
+        return state._replace(norm=norm, t=state.t + 1), reward
 
     def update(key, state, batch):
-        x = inputs(state.norm.obs, batch.steps.next_obs.reshape((batch.steps.reward.size, -1)))
-        require_divisible("num_minibatches of the RND bonus", config.num_minibatches, "rollout samples", x.shape[0])
-        targets = target_net.apply(state.learn.target, x)
+        x = inputs(state.norm.obs, flat_steps(batch.steps.next_obs))
 
-        def fit(key, carry, minibatch):
-            predictor, opt_state = carry
-            x, target = minibatch
-            keep = jax.random.bernoulli(key, config.keep_fraction, (x.shape[0],))
+        def loss_fn(key, predictor, x):
+            key_label, key_keep = jax.random.split(key)
+            keep = jax.random.bernoulli(key_keep, config.keep_fraction, (x.shape[0],))
+            errors = squared_error(predictor_net.apply(predictor, x), label(key_label, state.learn.target, x))
+            loss = jnp.where(keep, errors, 0.0).sum() / jnp.maximum(keep.sum(), 1)
+            return loss, {"predictor_loss": loss}
 
-            def loss_fn(predictor):
-                error = jnp.square(predictor_net.apply(predictor, x) - target).mean(-1)
-                return jnp.where(keep, error, 0.0).sum() / jnp.maximum(keep.sum(), 1)
-
-            loss, grads = jax.value_and_grad(loss_fn)(predictor)
-            updates, opt_state = adam.update(grads, opt_state)
-            predictor = jax.tree.map(lambda p, u: p - config.learning_rate * u, predictor, updates)
-            return (predictor, opt_state), loss
-
-        carry = (state.learn.predictor, state.learn.opt_state)
-        (predictor, opt_state), losses = minibatch_epochs(
-            key, fit, carry, (x, targets), config.num_epochs, config.num_minibatches
-        )
-        learn = state.learn._replace(predictor=predictor, opt_state=opt_state)
-        return state._replace(learn=learn), {"predictor_loss": losses.mean()}
+        trained, metrics = fit(
+            key, loss_fn, Trained(state.learn.predictor, state.learn.opt_state), x,
+            learning_rate=learning_rate, num_epochs=config.num_epochs,
+            num_minibatches=config.num_minibatches, name=name,
+        )  # fmt: skip
+        return state._replace(learn=Learned(state.learn.target, *trained)), metrics
 
     def observe(state):
         return observe_nothing(state.norm.filter.shape[0])
 
     return Bonus(init, observe, score, shape, update, rescore=rescore)
+
+
+def rnd(config: RNDConfig | None = None) -> Bonus:
+    """The bonus; rewards have a standard deviation near 1 whatever the raw error, so anneal its coefficient to end it.
+
+    Raises:
+        ValueError: as :func:`distillation`.
+    """
+    config = RNDConfig() if config is None else config
+    target = target_net(config)
+    return distillation(
+        config,
+        target.init,
+        lambda key, params, x: target.apply(params, x),
+        lambda prediction, params, x: squared_error(prediction, target.apply(params, x)),
+    )

@@ -1,7 +1,8 @@
 """The six contracts that every :class:`~purejaxexplore.bonuses.bonus.Bonus` keeps, as one function."""
 
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +12,9 @@ from purejaxexplore.bonuses.bonus import Batch, Bonus, BonusState, score_rollout
 from purejaxexplore.testing.trees import require_close, require_finite, require_same_types
 
 MakeSteps = Callable[[jax.Array, int, int], Step]
+
+_jit = partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
+"""Each program of a check runs a few times only: compiling it is what costs."""
 
 
 def random_steps(env, env_params) -> MakeSteps:
@@ -34,8 +38,10 @@ def check_bonus(
     """Checks the contracts of an intrinsic reward on rollouts of ``num_envs`` environments.
 
     1. Deferral: a deferrable bonus scores a stored rollout as it would have scored it step by step, within 1e-6.
-    2. Episode isolation: after an episode ended, scores and ``mem`` are those of a fresh memory.
-    3. Equivariance: permuting the environments permutes the scores and leaves ``life`` equal.
+    2. Episode isolation: after an episode ended, scores and ``mem`` are those of a fresh memory. Where memory is drawn
+       (``random_mem``), it is the same whatever the episode before was.
+    3. Equivariance: permuting the environments permutes the scores and leaves ``life`` equal (with ``random_mem``: as
+       long as no episode ends).
     4. Purity: the same key and inputs give the same outputs, and ``vmap`` equals a loop within 1e-5. ``score``
        writes ``life`` and ``mem`` only, ``shape`` ``norm`` and ``t``, ``update`` ``learn``; no types change.
     5. No leakage: the score of step t does not change when later steps do.
@@ -56,85 +62,120 @@ def check_bonus(
         raise ValueError(f"num_envs={num_envs}, num_steps={num_steps}: expected at least 2 and 4")
     root = jax.random.key(key) if isinstance(key, int) else key
     key_warmup, key_steps, key_other, key_bonus, key_shuffle = jax.random.split(root, 5)
-    sample = jax.jit(make_steps, static_argnums=(1, 2))
+    sample = _jit(make_steps, static_argnums=(1, 2))
     warmup, steps, other = (sample(k, num_envs, num_steps) for k in (key_warmup, key_steps, key_other))
-    state = jax.jit(bonus.init)(key_bonus, warmup)
-    in_turn = jax.jit(lambda key, state, steps: _score_in_turn(key, bonus, state, steps))
-    scored, raw = in_turn(key_bonus, state, steps)
+    parts = _compiled_parts(bonus)
+    state = parts.init(key_bonus, warmup)
+    scored, raw = parts.score(key_bonus, state, steps)
 
     if bonus.defer:
-        deferred = jax.jit(lambda state: score_rollout(key_bonus, bonus, state, steps))(state)
+        deferred = _jit(lambda state: score_rollout(key_bonus, bonus, state, steps))(state)
         require_close("deferral: scored after the rollout, against during it", deferred, (scored, raw), atol=1e-6)
-    _check_isolation(bonus, in_turn, key_bonus, state, steps)
-    _check_equivariance(in_turn, key_bonus, state, steps, scored, raw, jax.random.permutation(key_shuffle, num_envs))
-    iterate = jax.jit(lambda key, warmup, steps: _iterate(bonus, key, warmup, steps))
-    _check_purity(bonus, iterate, key_bonus, warmup, steps, other)
+    _check_isolation(bonus, parts, key_bonus, state, steps, other)
+    order = jax.random.permutation(key_shuffle, num_envs)
+    _check_equivariance(bonus, parts, key_bonus, state, steps, order)
+    _check_purity(bonus, parts, key_bonus, warmup, steps, other)
 
     middle = num_steps // 2
     changed = jax.tree.map(lambda x, y: jnp.concatenate([x[:middle], y[middle:]]), steps, other)
-    early = in_turn(key_bonus, state, changed)[1][:middle]
-    require_close("no leakage: scores before a change of later steps", early, raw[:middle])
+    early = parts.score(key_bonus, state, changed)[1]
+    early, expected = jax.tree.map(lambda x: x[:middle], (early, raw))
+    require_close("no leakage: scores before a change of later steps", early, expected)
 
     blank = jax.tree.map(jnp.zeros_like, steps)
+    require_finite("finite: zero observations", _iterate(parts, key_bonus, blank, blank))
     one = jax.tree.map(lambda x: x[:, :1], steps)
-    for what, rollouts in [("zero observations", blank), ("one environment", one)]:
-        require_finite(f"finite: {what}", iterate(key_bonus, rollouts, rollouts))
+    alone = _jit(lambda key, steps: _iterate(_parts(bonus), key, steps, steps))
+    require_finite("finite: one environment", alone(key_bonus, one))
 
 
-def _score_in_turn(key: jax.Array, bonus: Bonus, state: BonusState, steps: Step) -> tuple[BonusState, jax.Array]:
-    def score(state, key_step):
-        key, step = key_step
-        return bonus.score(key, state, step)
+class _Parts(NamedTuple):
+    """What an iteration is made of; each part is compiled once and serves several checks.
 
-    return jax.lax.scan(score, state, (jax.random.split(key, steps.reward.shape[0]), steps))
+    Attributes:
+        init: ``(key, warmup) -> state``.
+        score: ``(key, state, steps [T, N]) -> (state, raw [T, N])``, step by step.
+        learn: ``(key, state, raw, steps) -> (shaped state, updated state, results)``.
+    """
+
+    init: Callable
+    score: Callable
+    learn: Callable
 
 
-def _iterate(bonus: Bonus, key: jax.Array, warmup: Step, steps: Step) -> tuple[dict[str, BonusState], Any]:
+def _parts(bonus: Bonus) -> _Parts:
+    def score(key, state, steps):
+        def advance(state, key_step):
+            return bonus.score(key_step[0], state, key_step[1])
+
+        return jax.lax.scan(advance, state, (jax.random.split(key, steps.reward.shape[0]), steps))
+
+    def learn(key, state, raw, steps):
+        features = bonus.observe(state)
+        batch = Batch(steps, jnp.broadcast_to(features, (steps.reward.shape[0], *features.shape)))
+        shaped, rewards = bonus.shape(state, raw, batch)
+        updated, metrics = bonus.update(key, shaped, batch)
+        return shaped, updated, (features, rewards, metrics)
+
+    return _Parts(bonus.init, score, learn)
+
+
+def _compiled_parts(bonus: Bonus) -> _Parts:
+    return _Parts(*map(_jit, _parts(bonus)))
+
+
+def _iterate(parts: _Parts, key: jax.Array, warmup: Step, steps: Step) -> tuple[dict[str, BonusState], Any]:
     """One iteration from nothing, as a learner makes it: the state after each part, and all results."""
     key_init, key_score, key_update = jax.random.split(key, 3)
-    states = {"init": bonus.init(key_init, warmup)}
-    features = bonus.observe(states["init"])
-    batch = Batch(steps, jnp.broadcast_to(features, (steps.reward.shape[0], *features.shape)))
-    states["score"], raw = _score_in_turn(key_score, bonus, states["init"], steps)
-    states["shape"], rewards = bonus.shape(states["score"], raw, batch)
-    states["update"], metrics = bonus.update(key_update, states["shape"], batch)
-    return states, (features, raw, rewards, metrics)
+    states = {"init": parts.init(key_init, warmup)}
+    states["score"], raw = parts.score(key_score, states["init"], steps)
+    states["shape"], states["update"], results = parts.learn(key_update, states["score"], raw, steps)
+    return states, (raw, *results)
 
 
-def _check_isolation(bonus: Bonus, in_turn, key: jax.Array, state: BonusState, steps: Step) -> None:
-    """Ends every episode in the middle; what follows must equal the second half scored with a memory started there."""
-    middle = steps.reward.shape[0] // 2
-    ended = steps._replace(terminated=steps.terminated.at[middle - 1].set(True))
-    first, second = (jax.tree.map(lambda x, part=part: x[part], ended) for part in (slice(middle), slice(middle, None)))
-    after, _ = in_turn(key, state, first)
-    fresh = jax.jit(bonus.init)(key, first).mem
+def _check_isolation(bonus: Bonus, parts: _Parts, key: jax.Array, state: BonusState, steps: Step, other: Step) -> None:
+    """Ends all episodes; the next rollout must be scored as with a memory started where the new episodes start."""
+
+    def ended(steps):
+        return steps._replace(terminated=steps.terminated.at[-1].set(True))
+
+    after, _ = parts.score(key, state, ended(other))
+    if bonus.random_mem:
+        begins = jax.tree.map(lambda x, y: jnp.concatenate([x[:-1], y[-1:]]), steps, other)
+        fresh = parts.score(key, state, ended(begins))[0].mem
+    else:
+        fresh = parts.init(key, ended(other)).mem
     require_close("episode isolation: mem after an episode ended, against a fresh one", after.mem, fresh, atol=1e-6)
-    continued, isolated = in_turn(key, after, second), in_turn(key, after._replace(mem=fresh), second)
+    continued, isolated = parts.score(key, after, steps), parts.score(key, after._replace(mem=fresh), steps)
     require_close("episode isolation: the next episode's scores", continued, isolated, atol=1e-6)
 
 
-def _check_equivariance(in_turn, key: jax.Array, state: BonusState, steps: Step, scored, raw, order) -> None:
+def _check_equivariance(bonus: Bonus, parts: _Parts, key: jax.Array, state: BonusState, steps: Step, order) -> None:
+    if bonus.random_mem:
+        steps = steps._replace(terminated=steps.terminated & False, truncated=steps.truncated & False)
+    scored, raw = parts.score(key, state, steps)
     shuffled_state = state._replace(mem=jax.tree.map(lambda x: x[order], state.mem))
-    shuffled, shuffled_raw = in_turn(key, shuffled_state, jax.tree.map(lambda x: x[:, order], steps))
-    require_close("equivariance: scores of permuted environments", shuffled_raw, raw[:, order], atol=1e-6)
+    shuffled, shuffled_raw = parts.score(key, shuffled_state, jax.tree.map(lambda x: x[:, order], steps))
+    raw = jax.tree.map(lambda x: x[:, order], raw)
+    require_close("equivariance: scores of permuted environments", shuffled_raw, raw, atol=1e-6)
     require_close("equivariance: life after permuted environments", shuffled.life, scored.life)
     mem = jax.tree.map(lambda x: x[order], scored.mem)
     require_close("equivariance: mem of permuted environments", shuffled.mem, mem, atol=1e-6)
 
 
-def _check_purity(bonus: Bonus, iterate, key: jax.Array, warmup: Step, steps: Step, other: Step) -> None:
-    once = iterate(key, warmup, steps)
-    require_close("purity: the same iteration twice", iterate(key, warmup, steps), once)
-    require_finite("finite: an iteration", once)
+def _check_purity(bonus: Bonus, parts: _Parts, key: jax.Array, warmup: Step, steps: Step, other: Step) -> None:
     keys = jax.random.split(key, 2)
-    stacked = jax.tree.map(lambda *x: jnp.stack(x), steps, other)
-    batched = jax.jit(jax.vmap(lambda k, s: _iterate(bonus, k, warmup, s)))(keys, stacked)
-    for i, rollouts in enumerate((steps, other)):
-        mine = jax.tree.map(lambda x, i=i: x[i], batched)
+    rollouts = (steps, other)
+    alone = [_iterate(parts, k, warmup, s) for k, s in zip(keys, rollouts, strict=True)]
+    require_close("purity: the same iteration twice", _iterate(parts, keys[0], warmup, steps), alone[0])
+    require_finite("finite: an iteration", alone[0])
+    stacked = jax.tree.map(lambda *x: jnp.stack(x), *rollouts)
+    batched = _jit(jax.vmap(lambda k, s: _iterate(_parts(bonus), k, warmup, s)))(keys, stacked)
+    for i, mine in enumerate(alone):
         claim = f"purity: vmap over seeds, against a loop, seed {i}"
-        require_close(claim, mine, iterate(keys[i], warmup, rollouts), rtol=1e-5, atol=1e-5)
+        require_close(claim, jax.tree.map(lambda x, i=i: x[i], batched), mine, rtol=1e-5, atol=1e-5)
 
-    states = once[0]
+    states = alone[0][0]
     written = {"score": ("life", "mem"), "shape": ("norm", "t"), "update": ("learn",)}
     for before, name in zip(states, written, strict=False):
         require_same_types(f"purity: the state after {name}", states[name], states[before])

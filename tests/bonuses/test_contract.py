@@ -1,31 +1,56 @@
 """Every bonus keeps the six contracts, and each contract refuses a bonus that breaks it."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import pytest
 
 from purejaxexplore.blocks.rollout import Step
 from purejaxexplore.bonuses.bonus import Batch, Bonus, BonusState, observe_nothing
+from purejaxexplore.bonuses.build import bonus_factory, make_bonus
 from purejaxexplore.bonuses.combine import with_reward
 from purejaxexplore.bonuses.counts import CountsConfig, counts
-from purejaxexplore.bonuses.rnd import RNDConfig, rnd
-from purejaxexplore.bonuses.sofe import sofe
+from purejaxexplore.bonuses.rnd import rnd
+from purejaxexplore.systems import BONUSES
 from purejaxexplore.testing import check_bonus, random_steps
 
-SMALL_RND = RNDConfig(keep_fraction=0.5, feature_dim=4, target_sizes=(5,), predictor_sizes=(5, 5))
-BONUSES = {
-    "rnd": lambda: rnd(SMALL_RND),
-    "episodic counts": lambda: counts(CountsConfig(6)),
-    "lifelong counts": lambda: counts(CountsConfig(6, episodic=False)),
-    "salesman": lambda: counts(CountsConfig(6, reward="salesman")),
-    "sofe": lambda: sofe(CountsConfig(6)),
-    "one head": lambda: with_reward(rnd(SMALL_RND), 2.0),
+VARIANTS = {
+    "lifelong counts": ("counts", {"episodic": False}, None),
+    "salesman": ("counts", {"reward": "salesman"}, None),
+    "one head": ("rnd", {"keep_fraction": 0.5}, lambda bonus: with_reward(bonus, 2.0)),
 }
+"""Name -> (registered bonus, settings other than the defaults, what is made of it)."""
 
 
-@pytest.mark.parametrize("name", BONUSES)
+def small(name, env, env_params, **settings):
+    """A registered bonus with its defaults, except that no size is above 32 and no network has two hidden layers."""
+    for field in dataclasses.fields(bonus_factory(name)[1]):
+        if isinstance(field.default, int) and not isinstance(field.default, bool):
+            settings.setdefault(field.name, min(field.default, 32))
+        elif isinstance(field.default, tuple):
+            settings.setdefault(field.name, tuple(min(size, 8) for size in field.default[:1]))
+    return make_bonus(name, env, env_params, **settings)
+
+
+@pytest.mark.parametrize("name", [*BONUSES, *VARIANTS])
 def test_keeps_the_contracts(name, corridor):
-    check_bonus(BONUSES[name](), random_steps(*corridor))
+    registered, settings, change = VARIANTS.get(name, (name, {}, None))
+    bonus = small(registered, *corridor, **settings)
+    check_bonus(bonus if change is None else change(bonus), random_steps(*corridor))
+
+
+@pytest.mark.parametrize(
+    "name, settings, message",
+    [
+        ("rmd", {}, "bonus='rmd': expected one of .*; did you mean 'rnd'"),
+        ("rnd", {"feature_dims": 3}, "setting of bonus 'rnd'='feature_dims': .*did you mean 'feature_dim'"),
+        ("counts", {}, "bonus 'counts' needs num_states, which CartPole-v1 does not give: pass num_states="),
+    ],
+)
+def test_a_bonus_by_its_name_refuses(name, settings, message, cartpole):
+    with pytest.raises(ValueError, match=message):
+        make_bonus(name, *cartpole, **settings)
 
 
 def test_with_reward_adds_the_environments_reward(corridor):
