@@ -51,6 +51,16 @@ BONUSES: dict[str, tuple[str, str]] = {
         "purejaxexplore.bonuses.counts",
         "1/sqrt(n) for the n-th visit of a state, per episode or lifelong",
     ),
+    "diayn": ("purejaxexplore.bonuses.diayn", "skills that a discriminator can tell apart by where they lead"),
+    "re3": (
+        "purejaxexplore.bonuses.re3",
+        "state entropy by the distance to the k-th nearest state under a random encoder",
+    ),
+    "revd": (
+        "purejaxexplore.bonuses.revd",
+        "divergence between the states of this rollout and of the one before",
+    ),
+    "rise": ("purejaxexplore.bonuses.rise", "Rényi entropy of states by distances to neighbours"),
     "rnd": (
         "purejaxexplore.bonuses.rnd",
         "random network distillation: the error of predicting a random network",
