@@ -46,7 +46,7 @@ def refused(capsys, *arguments):
 def test_list(capsys):
     cli.main(["list"])
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == list(systems.SYSTEMS)
-    cli.main(["list", "bonuses", "--pattern", "R*"])
+    cli.main(["list", "bonuses", "--pattern", "RN*"])
     assert capsys.readouterr().out.startswith("rnd ")
     cli.main(["list", "environments", "--pattern", "*rooms"])
     assert "KeyRooms" in capsys.readouterr().out.split()

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import optax
 
 from purejaxexplore.blocks.minibatches import minibatch_epochs, require_divisible
+from purejaxexplore.blocks.rollout import Step
 
 ADAM = optax.scale_by_adam()
 
@@ -72,3 +73,9 @@ def fit(
 def flat_steps(x: jax.Array) -> jax.Array:
     """``[T, N, ...] -> f32[T N, d]``: the steps of a rollout as rows."""
     return x.astype(jnp.float32).reshape((x.shape[0] * x.shape[1], -1))
+
+
+def transition_rows(steps: Step) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """``(obs f32[T N, d], action [T N, ...], next_obs f32[T N, d])`` of a rollout."""
+    x, next_x = flat_steps(steps.obs), flat_steps(steps.next_obs)
+    return x, steps.action.reshape((x.shape[0], *steps.action.shape[2:])), next_x

@@ -28,10 +28,22 @@ def init_norm(steps: Step) -> Norm:
     return Norm(merge_moments(init_moments(obs.shape[1:]), obs), jnp.zeros(N), init_moments())
 
 
-def whiten(moments: RunningMoments, obs: jax.Array, clip: float, std_floor: float) -> jax.Array:
-    """``clip((obs - mean) / max(std, floor), -clip, clip)`` of flattened observations, f32[..., d]."""
+def whiten(moments: RunningMoments, obs: jax.Array, clip: float = 5.0, std_floor: float = 0.1) -> jax.Array:
+    """``clip((obs - mean) / max(std, floor), -clip, clip)`` of flattened observations, f32[B, ...] -> f32[B, d].
+
+    Without the floor (ours) rarely active binary features are blown up to the clip.
+    """
     x = obs.astype(jnp.float32).reshape((obs.shape[0], -1))
     return jnp.clip((x - moments.mean) / jnp.maximum(moments.std, std_floor), -clip, clip)
+
+
+def symlog(obs: jax.Array) -> jax.Array:
+    """``sign(x) log(1 + |x|)`` of flattened observations, f32[B, ...] -> f32[B, d].
+
+    For features that are kept in a memory: whitened ones would change their meaning with the running statistics.
+    """
+    x = obs.astype(jnp.float32).reshape((obs.shape[0], -1))
+    return jnp.sign(x) * jnp.log1p(jnp.abs(x))
 
 
 def scale_rewards(
