@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from purejaxexplore.blocks.rollout import Step
-from purejaxexplore.bonuses.bonus import Batch, Bonus, BonusState, score_rollout
+from purejaxexplore.bonuses.bonus import Bonus, BonusState, batches, score_rollout
 from purejaxexplore.checks import require_between
 
 
@@ -79,15 +79,16 @@ def pay(
         steps, features: the rollout [T, N].
         raw: what :func:`score_online` gave, [T, N] for each bonus; ``()`` where none was scored online.
     """
-    num_bonuses = sum(stream.bonus is not None for stream in streams)
-    batch, rewards, after = Batch(steps, features), [], []
-    keys = iter(jax.random.split(key, max(num_bonuses, 1)))
-    waiting = iter(zip(states, raw or ((),) * num_bonuses, strict=True))
+    bonuses = [stream.bonus for stream in streams if stream.bonus is not None]
+    rewards, after = [], []
+    keys = iter(jax.random.split(key, max(len(bonuses), 1)))
+    shown = batches(bonuses, states, steps, features)
+    waiting = iter(zip(states, raw or ((),) * len(bonuses), shown, strict=True))
     for stream in streams:
         if stream.bonus is None:
             rewards.append(steps.reward)
             continue
-        state, scored = next(waiting)
+        state, scored, batch = next(waiting)
         if stream.bonus.defer:
             state, scored = score_rollout(next(keys), stream.bonus, state, steps)
         state, shaped = stream.bonus.shape(state, scored, batch)
@@ -103,8 +104,9 @@ def learn(
     named = [stream for stream in streams if stream.bonus is not None]
     after, metrics = [], {}
     keys = jax.random.split(key, max(len(named), 1))
-    for stream, state, k in zip(named, states, keys, strict=False):
-        state, learned = stream.bonus.update(k, state, Batch(steps, features))
+    shown = batches([stream.bonus for stream in named], states, steps, features)
+    for stream, state, k, batch in zip(named, states, keys, shown, strict=False):
+        state, learned = stream.bonus.update(k, state, batch)
         after.append(state)
         metrics |= {f"{stream.name}_{name}": value for name, value in learned.items()}
     return tuple(after), metrics
