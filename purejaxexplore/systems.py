@@ -25,6 +25,10 @@ SYSTEMS: dict[str, tuple[str, str]] = {
         "purejaxexplore.go_explore.dgm",
         "keep every variant, and return to good ones that had few children",
     ),
+    "flex": (
+        "purejaxexplore.learners.flex",
+        "identify a system by the inputs that are most informative one step ahead",
+    ),
     "go_explore": (
         "purejaxexplore.go_explore.explore",
         "return to a promising cell of an archive, then explore",
