@@ -29,6 +29,10 @@ SYSTEMS: dict[str, tuple[str, str]] = {
         "purejaxexplore.learners.dqn",
         "double n-step DQN with any number of reward streams, and ensembles with randomised priors",
     ),
+    "flex": (
+        "purejaxexplore.learners.flex",
+        "identify a system by the inputs that are most informative one step ahead",
+    ),
     "go_explore": (
         "purejaxexplore.go_explore.explore",
         "return to a promising cell of an archive, then explore",

@@ -27,7 +27,9 @@ SUITES = {
 _worlds: dict[str, str | Callable[..., Any]] = {
     "CartpoleID": "purejaxexplore.envs.control.cartpole_id:CartpoleID",
     "ComboLock": "purejaxexplore.envs.tabular.combo_lock:ComboLock",
+    "CraftLite": "purejaxexplore.envs.grids.craft:CraftLite",
     "DarkNoisyRooms": "purejaxexplore.envs.grids.dark_noisy_rooms:DarkNoisyRooms",
+    "FormFill": "purejaxexplore.envs.tokens.form_fill:FormFill",
     "Game24": "purejaxexplore.envs.tokens.game24:Game24",
     "JellyLite": "purejaxexplore.envs.grids.jelly:JellyLite",
     "KeyRooms": "purejaxexplore.envs.grids.key_rooms:KeyRooms",
@@ -36,12 +38,14 @@ _worlds: dict[str, str | Callable[..., Any]] = {
     "MarsTeam": "purejaxexplore.envs.grids.mars_team:MarsTeam",
     "NovGridLite": "purejaxexplore.envs.grids.nov_grid:NovGridLite",
     "PendulumID": "purejaxexplore.envs.control.pendulum_id:PendulumID",
+    "PickPlace2D": "purejaxexplore.envs.control.pick_place:PickPlace2D",
     "PointMaze": "purejaxexplore.envs.control.point_maze:PointMaze",
     "Pyramid": "purejaxexplore.envs.grids.pyramid:Pyramid",
     "QuadrotorID": "purejaxexplore.envs.control.quadrotor_id:QuadrotorID",
     "RoomChain": "purejaxexplore.envs.grids.room_chain:RoomChain",
     "SemanticHouse": "purejaxexplore.envs.grids.semantic_house:SemanticHouse",
     "Spiral": "purejaxexplore.envs.grids.spiral:Spiral",
+    "TextRooms": "purejaxexplore.envs.tokens.text_rooms:TextRooms",
     "Warehouse2D": "purejaxexplore.envs.control.warehouse:Warehouse2D",
 }
 

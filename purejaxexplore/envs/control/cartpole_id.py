@@ -42,7 +42,7 @@ class CartpoleID(System):
     """The cart and its pole. Actions: f32[1] in [-1, 1]."""
 
     num_inputs = 1
-    start = (0.0, 0.0, 0.0, 0.0)
+    start, swing = (0.0, 0.0, 0.0, 0.0), 2
 
     @property
     def default_params(self) -> CartpoleIDParams:
@@ -59,6 +59,13 @@ class CartpoleID(System):
         weight = (params.cart + params.pole) * params.gravity * s
         pole = (-force * c - swing * c * s - weight) / (params.length * mass) - params.friction * spin
         return jnp.stack([velocity, cart, spin, pole])
+
+    def features(self, x: jax.Array, u: jax.Array) -> jax.Array:
+        """f32[12]; linear in them is the law's first order in m / M."""
+        _, velocity, angle, spin = x
+        s, c = jnp.sin(angle), jnp.cos(angle)
+        force = [f * g for f in (u[0], velocity) for g in (1.0, c, s**2)]
+        return jnp.stack([spin, s, s * c, s * spin**2, s * c * spin**2, jnp.ones_like(s), *force])
 
     def energy(self, x: jax.Array, params: CartpoleIDParams) -> jax.Array:
         """f32[], joules above rest; conserved without input, drag, friction and noise."""

@@ -93,4 +93,4 @@ def ground(height: int, width: int) -> jax.Array:
 def _over(image: jax.Array, depth: jax.Array, colour: tuple[int, int, int]) -> jax.Array:
     """``colour`` over the pixels that lie at least half a pixel deep in a shape, smooth at its edge."""
     cover = jnp.clip(depth + 0.5, 0.0, 1.0)[..., None]
-    return jnp.round(image * (1 - cover) + np.array(colour) * cover).astype(jnp.uint8)
+    return jnp.round(image * (1 - cover) + jnp.asarray(colour) * cover).astype(jnp.uint8)

@@ -47,14 +47,25 @@ class SystemParams(environment.EnvParams):
 
 
 class System(environment.Environment[SystemState, SystemParams]):
-    """Everything but the law: a world adds ``num_inputs``, ``start`` f32[n] and ``derivative(x, u, params)``."""
+    """Everything but the law: a world adds its constants, the law ``derivative`` and ``features`` to model it with.
+
+    Attributes:
+        num_inputs: m.
+        start: the state at rest, n numbers.
+        swing: which of them is the angle.
+    """
 
     num_inputs: int
     start: tuple[float, ...]
+    swing: int
 
     def derivative(self, x: jax.Array, u: jax.Array, params: SystemParams) -> jax.Array:
         """f(x, u): f32[n], f32[m] -> f32[n]."""
         raise NotImplementedError(f"{type(self).__name__}.derivative")
+
+    def features(self, x: jax.Array, u: jax.Array) -> jax.Array:
+        """f32[p], in which the law is linear, or nearly so."""
+        raise NotImplementedError(f"{type(self).__name__}.features")
 
     def reset_env(self, key: jax.Array, params: SystemParams) -> tuple[jax.Array, SystemState]:
         """A fresh episode at rest: ``key -> (observation, state)``."""

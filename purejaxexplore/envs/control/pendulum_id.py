@@ -36,7 +36,7 @@ class PendulumID(System):
     """The pendulum. Actions: f32[1] in [-1, 1]."""
 
     num_inputs = 1
-    start = (0.0, 0.0)
+    start, swing = (0.0, 0.0), 0
 
     @property
     def default_params(self) -> PendulumIDParams:
@@ -46,6 +46,10 @@ class PendulumID(System):
         """f32[2]: angular velocity and acceleration."""
         acceleration = -params.stiffness * jnp.sin(x[0]) - params.damping * x[1] + params.gain * u[0]
         return jnp.stack([x[1], acceleration])
+
+    def features(self, x: jax.Array, u: jax.Array) -> jax.Array:
+        """f32[4]: sine, cosine, angular velocity and input; the law is linear in them."""
+        return jnp.stack([jnp.sin(x[0]), jnp.cos(x[0]), x[1], u[0]])
 
     def energy(self, x: jax.Array, params: PendulumIDParams) -> jax.Array:
         """f32[], 0 at rest and 2 stiffness standing on its head; without damping, input and noise it is conserved."""

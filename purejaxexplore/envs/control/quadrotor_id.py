@@ -43,7 +43,7 @@ class QuadrotorID(System):
     """The quadrotor. Actions: f32[2] of length at most 1."""
 
     num_inputs = 2
-    start = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+    start, swing = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0), 2
 
     @property
     def default_params(self) -> QuadrotorIDParams:
@@ -56,6 +56,12 @@ class QuadrotorID(System):
         z = lift * jnp.cos(x[2]) - params.gravity - params.drag * x[4]
         roll = params.arm * (u[1] - u[0]) / params.inertia - params.friction * x[5]
         return jnp.stack([x[3], x[4], x[5], y, z, roll])
+
+    def features(self, x: jax.Array, u: jax.Array) -> jax.Array:
+        """f32[10]; the law is linear in them."""
+        s, c = jnp.sin(x[2]), jnp.cos(x[2])
+        both = u[0] + u[1]
+        return jnp.stack([x[3], x[4], x[5], s, c, s * both, c * both, u[0], u[1], jnp.ones_like(s)])
 
     def render(self, state: SystemState, params: QuadrotorIDParams | None = None) -> jax.Array:
         """The quadrotor in the middle of a moving grid of metres, ``u8[320, 320, 3]``."""

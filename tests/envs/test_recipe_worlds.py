@@ -1,0 +1,246 @@
+"""CraftLite, FormFill, TextRooms and PickPlace2D: solved by scripts, and as hard for a uniform player as stated."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from purejaxexplore import envs
+from purejaxexplore.envs.control.pick_place import PickPlace2D
+from purejaxexplore.envs.grids import craft, squares
+from purejaxexplore.envs.tokens.form_fill import FormFill
+from purejaxexplore.envs.tokens.text_rooms import ACTIONS
+from purejaxexplore.testing import check_environment
+
+
+@pytest.mark.parametrize("name", ["CraftLite", "FormFill", "TextRooms", "PickPlace2D"])
+def test_contract(name):
+    check_environment(*envs.make(name), eager=False)
+
+
+@pytest.fixture(scope="module")
+def crafting():
+    env, params = envs.make("CraftLite", num_levels=8)
+    step = jax.jit(lambda state, action: env.step_env(jax.random.key(0), state, action, params))
+    away = jax.jit(squares.distances)
+
+    def walk(state, kind):
+        """To a cell beside the nearest thing of a kind."""
+        chart = np.asarray(state.chart).reshape(9, 9)
+        free = np.isin(chart, (craft.GRASS, craft.TABLE, craft.FURNACE))
+        distance = np.asarray(away(jnp.asarray(free), jnp.asarray(chart == kind)))
+        while distance[int(state.y), int(state.x)] > 1:
+            y, x = int(state.y), int(state.x)
+            moves = [(y + d, x + r) for d, r in squares.DOWN_RIGHT]
+            scores = [distance[c] if 0 <= min(c) and max(c) < 9 and free[c] else 99 for c in moves]
+            state = step(state, int(np.argmin(scores)))[1]
+        return state
+
+    return env, params, step, walk
+
+
+PLAN = (
+    [("chop tree", craft.TREE)] * 4
+    + [("build table", None), ("make wood pickaxe", None), ("mine stone", craft.STONE), ("mine stone", craft.STONE)]
+    + [("make stone pickaxe", craft.TABLE), ("mine coal", craft.COAL), ("mine iron", craft.IRON)]
+    + [("go", craft.TABLE), ("build furnace", None), ("make iron pickaxe", None)]
+    + [("drink water", craft.WATER), ("eat cow", craft.COW), ("sleep", None)]
+)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_everything_can_be_crafted(crafting, seed):
+    env, params, step, walk = crafting
+    _, state = env.reset_env(jax.random.key(seed), params)
+    total, done = 0.0, []
+    for deed, kind in PLAN:
+        state = state if kind is None else walk(state, kind)
+        if deed == "go":
+            continue
+        goal = craft.GOALS.index(deed)
+        assert env.feasible(state)[goal], deed
+        _, state, reward, terminated, info = step(state, 4 + goal)
+        total, done = total + float(reward), [*done, int(info["caption"])]
+        assert info["caption"] == goal and bool(info["success"]) == (deed == "make iron pickaxe") and not terminated
+    assert total == 12 == info["num_achieved"] and info["state_id"] == 2**12 - 1 and state.time < 300
+    assert state.inventory.tolist() == [0, 0, 0, 0, 1, 1, 1]
+
+
+def test_what_is_not_feasible_does_nothing(crafting):
+    env, params, step, _ = crafting
+    _, state = env.reset_env(jax.random.key(0), params)
+    able = np.asarray(env.feasible(state))
+    assert np.flatnonzero(able).tolist() == [craft.SLEEP]  # the start has no thing beside it
+    for goal in range(17):
+        _, after, reward, _, info = step(state, 4 + goal)
+        if goal != craft.SLEEP:
+            assert info["caption"] == craft.NOTHING and reward == 0
+            assert all(map(np.array_equal, after[:5], state[:5]))
+    _, again, *_ = step(state, 4 + craft.SLEEP)
+    assert step(again, 4 + craft.SLEEP)[2] == 0  # paid once an episode
+
+
+def test_levels_are_shuffles(crafting):
+    _, params, *_ = crafting
+    charts = np.asarray(params.charts)
+    assert (np.sort(charts, 1) == np.sort(charts[0])).all() and len(np.unique(charts, axis=0)) == 8
+    assert (np.bincount(charts[0], minlength=7) == [65, 5, 5, 1, 1, 2, 2]).all()
+
+
+@pytest.fixture(scope="module")
+def form():
+    env, params = envs.make("FormFill")
+    return env, jax.jit(lambda state, action: env.step_env(jax.random.key(0), state, action, params))
+
+
+def test_the_expert_fills_the_form_in(form):
+    env, step = form
+    expert = jax.jit(env.right_actions)
+    for seed in range(5):
+        _, state = env.reset_env(jax.random.key(seed), None)
+        assert len(set(np.asarray(state.cells).tolist())) == 10 and sorted(state.order.tolist()) == list(range(10))
+        for number in range(5):
+            right = np.flatnonzero(expert(state))
+            assert len(right) == (4 - number if number < 4 else 1)
+            _, state, reward, terminated, info = step(state, int(right[seed % len(right)]))
+            assert bool(terminated) == bool(info["success"]) == (number == 4)
+        assert reward == 1
+
+
+def test_a_wrong_form_is_refused(form):
+    env, step = form
+    _, state = env.reset_env(jax.random.key(0), None)
+    place = np.argsort(state.order)
+    _, after, reward, terminated, info = step(state, int(place[4]) * 4)
+    assert (float(reward), bool(terminated), bool(info["success"])) == (-1, True, False)
+    _, after, *_ = step(state, int(place[1]) * 4 + 3)  # the third field into the second input
+    assert after.typed.tolist() == [-1, 2, -1] and not env.is_right(after)
+    assert np.flatnonzero(env.right_actions(after)).tolist() == np.flatnonzero(env.right_actions(state)).tolist()
+    _, after, *_ = step(after, int(place[3]) * 4)
+    assert after.ticked.tolist() == [True]
+    assert step(after, int(place[3]) * 4)[1].ticked.tolist() == [False]
+
+
+def test_chance_of_a_uniform_player():
+    """The stated numbers, and the chain against the count of orders where no step may be wasted."""
+    assert FormFill(10, 1).uniform_success() == pytest.approx(8.5e-6, rel=0.01)
+    assert FormFill(10, 2).uniform_success() == pytest.approx(5.8e-7, rel=0.01)
+    # Four steps: the three inputs in any order, then submit.
+    assert FormFill(8, 0).uniform_success(4) == pytest.approx(6 / 32**4, rel=1e-9)
+    assert FormFill(8, 1).uniform_success(5) == pytest.approx(24 / 32**5, rel=1e-9)
+
+
+@pytest.fixture(scope="module")
+def rooms():
+    env, params = envs.make("TextRooms")
+    return env, params, jax.jit(lambda state, action: env.step_env(jax.random.key(0), state, action, params))
+
+
+def test_recipes_are_followed_in_the_fewest_steps(rooms):
+    env, params, step = rooms
+    fewest = jax.jit(env.fewest_steps)
+    for seed in range(6):
+        _, state = env.reset_env(jax.random.key(seed), params)
+        needed, steps, total = int(fewest(state, params)), 0, 0.0
+        for action in np.asarray(params.recipes[state.task]):
+            verb, thing = ACTIONS[action]
+            at = {6: 1, 7: 2, 10: 4}.get(verb, thing - 10 if thing >= 10 else int(state.place[thing]))
+            while int(state.room) != at:
+                _, state, reward, terminated, info = step(state, 10 + at)  # go to the fixture of that room
+                assert info["admissible"] and reward == 0
+                steps += 1
+            _, state, reward, terminated, info = step(state, int(action))
+            steps, total = steps + 1, total + float(reward)
+            assert info["admissible"] and reward == pytest.approx(0.2)
+        assert steps == needed <= 60 and terminated and info["success"] and total == pytest.approx(1.0)
+
+
+def test_a_uniform_player_seldom_gets_to_the_third_deed(rooms):
+    env, params, _ = rooms
+
+    def episode(key):
+        key_reset, key_steps = jax.random.split(key)
+
+        def step(state, key):
+            able = env.admissible(state)
+            action = jax.random.categorical(key, jnp.where(able, 0.0, -jnp.inf))
+            return env.step_env(key, state, action, params)[1], able.sum()
+
+        start = env.reset_env(key_reset, params)[1]
+        end, count = jax.lax.scan(step, start, jax.random.split(key_steps, 60))
+        return end.progress, count
+
+    progress, count = jax.jit(jax.vmap(episode))(jax.random.split(jax.random.key(0), 3000))
+    assert (np.asarray(progress) >= 3).mean() < 0.01 < 0.05 < (np.asarray(progress) >= 1).mean()
+    assert 47 <= np.asarray(count).min() and 50 <= np.asarray(count).mean() <= 60
+
+
+def test_families_differ(rooms):
+    env, params, _ = rooms
+    things = np.asarray(params.recipes) % 15
+    assert len(set(things[:, 0])) == 8 and (things[:, 0] == things[:, 1]).all() and (things[:, 0] == things[:, 4]).all()
+    assert (things[:, 2] >= 10).all() and (things[:, 3] < 10).all() and (things[:, 3] != things[:, 0]).all()
+    other = env.sample_params(jax.random.key(1), params)
+    assert (other.recipes != params.recipes).any()
+
+
+def test_out_of_line_cameras_can_be_corrected():
+    """Trusting the camera places few discs; its bias taken off, nearly all, and without noise all."""
+    env = PickPlace2D()
+
+    def episode(key, corrected, noise):
+        key_params, key_reset, key_steps = jax.random.split(key, 3)
+        params = env.sample_params(key_params, env.default_params).replace(noise=noise)
+
+        def step(state, key):
+            key_policy, key_step = jax.random.split(key)
+            index, offset = env.program(state)
+            offset = offset - corrected * params.bias + (1 - corrected) * 0.02 * jax.random.normal(key_policy, (2,))
+            _, state, reward, *_ = env.step_env(key_step, state, env.encode(index, offset), params)
+            return state, reward
+
+        return jax.lax.scan(step, env.reset_env(key_reset, params)[1], jax.random.split(key_steps, 6))[1].sum()
+
+    play = jax.jit(jax.vmap(episode, (0, None, None)))
+    keys = jax.random.split(jax.random.key(0), 1000)
+    given = ((0, 0.01), (1, 0.01), (1, 0.0))
+    trusting, corrected, exact = (np.asarray(play(keys, *numbers)).mean() / 3 for numbers in given)
+    assert trusting == pytest.approx(0.3, abs=0.06) and corrected > 0.99 and exact == 1
+
+
+def test_picks_and_places_by_hand():
+    env = PickPlace2D(2)
+    params = env.default_params.replace(bias=jnp.zeros(2), noise=0.0)
+    _, state = env.reset_env(jax.random.key(0), params)
+    index, offset = env.decode(env.encode(jnp.int32(3), jnp.array([0.05, -0.02])))
+    assert index == 3 and np.allclose(offset, [0.05, -0.02])
+
+    def step(state, index, offset):
+        action = env.encode(jnp.int32(index), jnp.array(offset))
+        return env.step_env(jax.random.key(0), state, action, params)[1:3]
+
+    _, missed = step(state, 0, [0.08, 0.0])
+    after, _ = step(state, 0, [0.08, 0.0])
+    assert after.held == -1
+    after, _ = step(state, 0, [0.06, 0.0])
+    assert after.held == 0 and np.allclose(after.grasp, [-0.06, 0], atol=1e-6)
+    own = 2 + int(np.argmax(np.asarray(state.colours) == 0))
+    placed, reward = step(after, own, [0.06, 0.04])
+    assert reward == 1 and placed.placed.tolist() == [True, False]
+    assert np.allclose(placed.discs[0], state.bowls[own - 2] + jnp.array([0.0, 0.04]), atol=1e-6)
+    other, reward = step(after, 5 - own, [0.06, 0.0])
+    assert reward == 0 and not other.placed.any() and missed == 0
+
+
+@pytest.mark.parametrize(
+    "make, named",
+    [
+        (lambda: envs.make("CraftLite", reward="all"), "reward='all'"),
+        (lambda: FormFill(7), "num_elements=7"),
+        (lambda: FormFill(10, 3), "num_boxes=3"),
+        (lambda: PickPlace2D(11), "num_objects=11"),
+    ],
+)
+def test_bad_arguments_are_named(make, named):
+    with pytest.raises(ValueError, match=named):
+        make()
