@@ -119,7 +119,7 @@ def figure_of(results: dict, iterations: int):
     from matplotlib.figure import Figure
 
     with analysis.style():
-        figure = Figure(figsize=(FULL_WIDTH, 2.7), layout="constrained")
+        figure = Figure(figsize=(FULL_WIDTH, 3.0), layout="constrained")
         FigureCanvasAgg(figure)
         curve, times = figure.subplots(1, 2)
         episodes = NUM_ENVS * (1 + np.arange(iterations))
@@ -135,14 +135,16 @@ def figure_of(results: dict, iterations: int):
             top = np.minimum(high[solved], NUM_ENVS * iterations)
             times.vlines(at, low[solved], top, color=look.color, linewidth=1.2)
         uniform = np.linspace(SIZES[0], np.log2(2 * NUM_ENVS * iterations), 20)
-        times.plot(uniform, 2.0**uniform, color="0.5", linestyle=":", label="Uniform walk finds it once")
+        times.plot(uniform, 2.0**uniform, color="0.5", linestyle=":", label="Uniform walk, first treasure")
         curve.set(
             xlabel="Episodes", ylabel="Treasure in the last 96", ylim=(-0.03, 1.03), title=f"DeepSea, N = {SIZES[-1]}"
         )
         times.set(xlabel="Rows of the sea, N", ylabel="Episodes until solved", yscale="log", title="Median seed")
         times.set_xticks(SIZES)
+        times.set_yticks([125, 250, 500, 1000, 2000], ["125", "250", "500", "1000", "2000"])
+        times.minorticks_off()
         handles, labels = times.get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=4)
+        figure.legend(handles, labels, loc="outside lower center", ncols=2)
     return figure
 
 
