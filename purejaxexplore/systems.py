@@ -42,6 +42,10 @@ SYSTEMS: dict[str, tuple[str, str]] = {
         "purejaxexplore.go_explore.intelligent",
         "a judge picks the state to return to, the action, and what to keep",
     ),
+    "lesson": (
+        "purejaxexplore.learners.lesson",
+        "options that act at random, persistently, by curiosity or by the task's values, learned with both rewards",
+    ),
     "map_elites": (
         "purejaxexplore.quality_diversity.map_elites",
         "the best solution of every cell of a descriptor space, varied at random",

@@ -33,6 +33,7 @@ from purejaxexplore.blocks.rollout import Lanes, Step, reset_lanes, rollout
 from purejaxexplore.bonuses.bonus import BonusState
 from purejaxexplore.learners.dqn_config import DQNConfig, action_values, is_not, require_dqn
 from purejaxexplore.learners.explorers import Explorer, uniform_mixture
+from purejaxexplore.learners.plasticity import Plasticity, active_fraction, dormant_ratio, shrink_perturb
 from purejaxexplore.learners.streams import Stream, coefs_at, features_of, learn, pay, score_online
 
 
@@ -47,7 +48,9 @@ class DQNState(NamedTuple):
         lanes: the N environments.
         explorer: the explorer's state.
         bonuses: one state a bonus, in the order of the streams.
+        plasticity: its state; () without.
         visited: bool[num_states], states ever visited; bool[0] where the environment does not number its states.
+        updates: i32[], updates done.
         t: i32[], iterations done.
     """
 
@@ -59,7 +62,9 @@ class DQNState(NamedTuple):
     lanes: Lanes
     explorer: Any
     bonuses: tuple[BonusState, ...]
+    plasticity: Any
     visited: jax.Array
+    updates: jax.Array
     t: jax.Array
 
 
@@ -133,6 +138,7 @@ def dqn(
     *,
     streams: Sequence[Stream] | None = None,
     explorer: Explorer | None = None,
+    plasticity: Plasticity | None = None,
 ) -> Algorithm:
     """DQN as an :class:`Algorithm`; one step is one rollout of N environments and G updates.
 
@@ -141,22 +147,26 @@ def dqn(
         config: hyper-parameters.
         streams: reward streams; the extrinsic one alone by default. Their ``lam`` is PPO's.
         explorer: draws the actions; epsilon-greedy with 0.05 by default.
+        plasticity: decides on noise, updates and perturbed weights by the hidden units' outputs in the newest rollout.
 
     Returns:
         An algorithm whose metrics are ``env_steps``, ``episodes``, ``episode_return``, ``episode_length``,
         ``success``, ``coverage`` (where states are numbered), ``value_loss``, ``action_value`` (mean, weighted by the
-        streams' coefficients), and per stream ``NAME_reward`` (mean of the newest rollout) and the bonus's own.
+        streams' coefficients), and per stream ``NAME_reward`` (mean of the newest rollout) and the bonus's own; with
+        ``plasticity`` also ``dormant_ratio``, ``active_fraction``, ``noise`` and ``updates`` (of this iteration).
 
     Raises:
         ValueError: a size is not positive, the replay is smaller than a minibatch or an n-step window, an unknown
             network or activation, streams without names of their own, a bonus that needs state ids on a world that has
-            none, continuous actions, or an explorer that needs what the network does not have.
+            none, continuous actions, or an explorer or plasticity that needs what the network does not have.
         TypeError: ``env`` is not an environment.
     """
     config = DQNConfig() if config is None else config
     explorer = uniform_mixture(0.05) if explorer is None else explorer
     streams = (Stream("extrinsic", None, config.gamma),) if streams is None else tuple(streams)
     require_dqn(env, env_params, config, streams, explorer)
+    if plasticity is not None and config.network == "table":
+        raise ValueError("network='table': expected no plasticity, which needs hidden units")
 
     N, T, E, n = config.num_envs, config.rollout_length, config.num_heads, config.n_step
     bonuses = [stream.bonus for stream in streams if stream.bonus is not None]
@@ -190,6 +200,14 @@ def dqn(
         values = values_of(key, params, state.prior, obs, features) @ coefs_at(streams, state.t)
         return distrax.Greedy(values if explorer.per_head else values.mean(0))
 
+    def activations_of(params, obs, features):
+        """Outputs of the hidden layers, each f32[E, B, units]."""
+
+        def one(params):
+            return network.apply(params, obs, features, mutable=["activations"])[1]["activations"]
+
+        return jax.tree.leaves(jax.vmap(one)(params))
+
     def random_actions(key, carry, lanes):
         return carry, jax.vmap(action_space.sample)(jax.random.split(key, N)), features_of(bonuses, carry[1], N)
 
@@ -219,6 +237,10 @@ def dqn(
         )
         return state, steps, finished, features, rewards
 
+    def fresh(network, key, obs, features):
+        variables = jax.vmap(lambda key: network.init(key, obs, features))(jax.random.split(key, E))
+        return {"params": variables["params"]}
+
     def init(key):
         key_reset, key_first, key_bonus, key_net, key_prior, key_explorer, key_fill = jax.random.split(key, 7)
         lanes = reset_lanes(key_reset, env, env_params, N)
@@ -236,19 +258,16 @@ def dqn(
             keys = jax.random.split(key_bonus, len(bonuses))
             bonus_states = tuple(bonus.init(k, steps) for bonus, k in zip(bonuses, keys, strict=True))
         features = features_of(bonuses, bonus_states, N)
-
-        def fresh(network, key):
-            return jax.vmap(lambda key: network.init(key, lanes.obs, features))(jax.random.split(key, E))
-
-        params = fresh(network, key_net)
+        params = fresh(network, key_net, lanes.obs, features)
         row = Stored(
             lanes.obs, features, jnp.zeros(N, jnp.int32), lanes.obs, jnp.zeros(N), jnp.zeros((N, len(streams))),
             lanes.done, lanes.done, jnp.zeros((N, E if has_mask else 0), bool),
         )  # fmt: skip
         state = DQNState(
-            params, params, fresh(prior_network, key_prior) if has_prior else (), jax.vmap(optimiser.init)(params),
-            init_replay(row, config.replay_capacity // N), lanes, explorer.init(key_explorer, N), bonus_states, visited,
-            jnp.int32(0),
+            params, params, fresh(prior_network, key_prior, lanes.obs, features) if has_prior else (),
+            jax.vmap(optimiser.init)(params), init_replay(row, config.replay_capacity // N), lanes,
+            explorer.init(key_explorer, N), bonus_states, () if plasticity is None else plasticity.init(), visited,
+            jnp.int32(0), jnp.int32(0),
         )  # fmt: skip
         state, _, finished, *_ = collect(key_fill, state, random_actions, config.num_warmup_steps)
         episodes, _ = summarise(state.lanes.episodes, finished)
@@ -311,10 +330,12 @@ def dqn(
         """The G updates: (state, mean metrics)."""
         coefs = coefs_at(streams, state.t)
 
-        def update(learned, key_number):
+        counted = config.num_updates if plasticity is None else plasticity.updates(state.plasticity, config.num_updates)
+
+        def update(before, key_number):
             key, number = key_number
             key_draw, key_target, key_loss = jax.random.split(key, 3)
-            params, target, opt_state = learned
+            params, target, opt_state = before
             batch = draw(key_draw, state)
             targets = targets_of(key_target, state._replace(params=params, target=target), batch, coefs)
 
@@ -326,35 +347,63 @@ def dqn(
             (loss, value), grads = jax.value_and_grad(loss_fn, has_aux=True)(params)
             updates, opt_state = jax.vmap(optimiser.update)(grads, opt_state)
             params = jax.tree.map(lambda p, u: p - config.learning_rate * u, params, updates)
-            rate = jnp.where(jnp.mod(number, config.target_period) < 1.0, config.target_rate, 0.0)
-            target = optax.incremental_update(params, target, rate)
-            return (params, target, opt_state), {"value_loss": loss, "action_value": value}
+            rate = jnp.where(jnp.mod(state.updates + number, config.target_period) < 1.0, config.target_rate, 0.0)
+            after = (params, optax.incremental_update(params, target, rate), opt_state)
+            if plasticity is not None:
+                after = jax.tree.map(lambda new, old: jnp.where(number <= counted, new, old), after, before)
+            return after, {"value_loss": loss, "action_value": value}
 
-        numbers = state.t * config.num_updates + 1 + jnp.arange(config.num_updates)
+        numbers = 1 + jnp.arange(config.num_updates)
         learned = (state.params, state.target, state.opt_state)
         learned, metrics = jax.lax.scan(update, learned, (jax.random.split(key, config.num_updates), numbers))
         params, target, opt_state = learned
-        return state._replace(params=params, target=target, opt_state=opt_state), jax.tree.map(jnp.mean, metrics)
+        state = state._replace(params=params, target=target, opt_state=opt_state, updates=state.updates + counted)
+        return state, jax.tree.map(jnp.mean, metrics)
+
+    def maintain(key, state: DQNState, obs, features):
+        """Perturbs the weights where it is time, and looks at the hidden units: (state, metrics)."""
+        kept = plasticity.keep(state.plasticity)
+        new = fresh(network, key, obs, features)
+        params, target = (shrink_perturb(old, new, kept) for old in (state.params, state.target))
+        opt_state = jax.tree.map(
+            lambda cleared, old: jnp.where(kept < 1.0, cleared, old), jax.vmap(optimiser.init)(params), state.opt_state
+        )
+        activations = activations_of(params, obs, features)
+        after = plasticity.observe(state.plasticity, activations)
+        metrics = {
+            "dormant_ratio": dormant_ratio(activations, 0.025),
+            "active_fraction": active_fraction(activations),
+            "noise": plasticity.noise(after),
+            "updates": plasticity.updates(state.plasticity, config.num_updates),
+        }
+        return state._replace(params=params, target=target, opt_state=opt_state, plasticity=after), metrics
 
     def step(key, state: DQNState):
-        key_weights, key_collect, key_fit, key_bonus = jax.random.split(key, 4)
+        key_weights, key_collect, key_fit, key_bonus, key_fresh = jax.random.split(key, 5)
         acting = explorer.transform(key_weights, state.params, state.explorer)
 
         def act(key, carry, lanes):
             explorer_state, bonus_states = carry
-            key_noise, key_action = jax.random.split(key)
+            key_noise, key_action, key_mix, key_uniform = jax.random.split(key, 4)
             features = features_of(bonuses, bonus_states, N)
             policy = policy_of(key_noise, acting, state, lanes.obs, features)
             action, _, explorer_state = explorer.act(key_action, explorer_state, policy, lanes)
+            if plasticity is not None:
+                uniform = jax.random.randint(key_uniform, (N,), 0, network.num_actions)
+                replaced = jax.random.uniform(key_mix, (N,)) < plasticity.noise(state.plasticity)
+                action = jnp.where(replaced, uniform, action)
             return (explorer_state, bonus_states), action, features
 
         state, steps, finished, features, rewards = collect(key_collect, state, act, T)
+        flat = jax.tree.map(lambda x: x.reshape((T * N, *x.shape[2:])), (steps.obs, features))
         if explorer.adapt is not None:
-            flat = jax.tree.map(lambda x: x.reshape((T * N, *x.shape[2:])), (steps.obs, features))
             plain, acted = (policy_of(None, params, state, *flat) for params in (state.params, acting))
             state = state._replace(explorer=explorer.adapt(state.explorer, plain, acted))
 
         state, metrics = fit(key_fit, state)
+        if plasticity is not None:
+            state, observed = maintain(key_fresh, state, *flat)
+            metrics |= observed
         for k, stream in enumerate(streams):
             metrics[f"{stream.name}_reward"] = rewards[..., k].mean()
         bonus_states, learned = learn(key_bonus, streams, state.bonuses, steps, features)

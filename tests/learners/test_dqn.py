@@ -108,7 +108,7 @@ def test_the_updates_are_those_of_the_equations(iteration):
     adam = before.opt_state[1]
     first, second = (np.asarray(tree["params"]["table"], np.float64).reshape(2, 6, 2, 2) for tree in (adam.mu, adam.nu))
     stored, losses = after.replay.data, []
-    for update, key_update in enumerate(jax.random.split(jax.random.split(key, 4)[2], 2)):
+    for update, key_update in enumerate(jax.random.split(jax.random.split(key, 5)[2], 2)):
         key_rows = jax.random.split(jax.random.split(key_update, 3)[0])[0]
         rows, lanes = sample_windows(key_rows, jax.tree.map(jnp.asarray, after.replay), 8, 4)
         gradient, loss = np.zeros((2, 6, 2, 2)), 0.0
@@ -167,7 +167,7 @@ def test_replayed_steps_are_paid_what_the_bonus_would_pay_now(numbered):
     config = TINY.replace(network="table", num_updates=1, n_step=1, huber_delta=1e6)
     algorithm = dqn(*numbered, config, streams=[Stream("bonus", bonus, gamma=0.0)])
     state, metrics = jax.jit(algorithm.step)(jax.random.key(1), jax.jit(algorithm.init)(jax.random.key(0)))
-    key_rows = jax.random.split(jax.random.split(jax.random.split(jax.random.key(1), 4)[2], 1)[0], 3)[0]
+    key_rows = jax.random.split(jax.random.split(jax.random.split(jax.random.key(1), 5)[2], 1)[0], 3)[0]
     rows, lanes = sample_windows(jax.random.split(key_rows)[0], state.replay, 8, 2)
     paid = 3.0 + 2.0 * state.replay.data.reward[rows[:, 0], lanes]
     assert metrics["value_loss"] == pytest.approx(float(0.5 * jnp.square(paid).mean()), rel=1e-5)
