@@ -93,27 +93,7 @@ def hash_slots(archive: Archive, key: jax.Array, valid: jax.Array, probes: int =
     Raises:
         ValueError: the capacity is not a power of two.
     """
-    require_power_of_two(archive.capacity)
-    mask = jnp.uint32(archive.capacity - 1)
-    home = hash_words(key, 0x2545F491)
-    stride = mix(home) | jnp.uint32(1)  # odd, so that the probes of a key run through all of a power of two
-    fingerprint = jnp.minimum(hash_words(key, 0x6C62272E), FREE - 1)
-
-    def slot_at(probe):
-        return ((home + probe * stride) & mask).astype(jnp.int32)
-
-    def advance(table, probe, searching):
-        """Moves each searching lane to the first slot that is its own or free: reads the table, never writes it."""
-
-        def look(carry):
-            probe, moving = carry
-            ahead = jax.vmap(slot_at)(probe + window)
-            held = table[ahead]
-            passed = jnp.min(jnp.where((held == fingerprint) | (held == FREE), window, _WINDOW), axis=0)
-            probe = probe + jnp.where(moving, passed, 0)
-            return probe, moving & (passed == _WINDOW) & (probe < probes)
-
-        return jax.lax.while_loop(lambda carry: carry[1].any(), look, (probe, searching))[0]
+    fingerprint, slot_at, advance = _probing(archive.capacity, key, probes)
 
     def claim(carry):
         table, probe, searching = carry
@@ -123,13 +103,48 @@ def hash_slots(archive: Archive, key: jax.Array, valid: jax.Array, probes: int =
         table = table.at[jnp.where(searching, slot_at(probe), archive.capacity)].min(fingerprint, mode="drop")
         return table, probe, searching & (table[slot_at(probe)] != fingerprint)
 
-    window = jnp.arange(_WINDOW, dtype=jnp.uint32)[:, None]
     start = archive.key, jnp.zeros(valid.shape, jnp.uint32), valid
     table, probe, _ = jax.lax.while_loop(lambda carry: carry[2].any(), claim, start)
     found = valid & (probe < probes)
     slot = jnp.where(found, slot_at(probe), archive.capacity)
     dropped = jnp.sum(valid & ~found, dtype=jnp.int32)
     return slot, archive._replace(key=table, overflow=archive.overflow + dropped)
+
+
+def find_slots(archive: Archive, key: jax.Array, valid: jax.Array, probes: int = 32) -> jax.Array:
+    """The slots that :func:`hash_slots` gave to keys, i32[B]; ``C`` for a key that has none, and an invalid lane."""
+    fingerprint, slot_at, advance = _probing(archive.capacity, key, probes)
+    probe = advance(archive.key, jnp.zeros(valid.shape, jnp.uint32), valid)
+    slot = slot_at(probe)
+    return jnp.where(valid & (probe < probes) & (archive.key[slot] == fingerprint), slot, archive.capacity)
+
+
+def _probing(capacity: int, key: jax.Array, probes: int):
+    """Of integer keys [B, d] the fingerprints, the slots ``probe -> i32[B]`` to try, and a way through a table of them.
+
+    The latter, ``(table, probe, searching) -> probe``, moves each searching lane to the first slot that is its own or
+    free; it reads the table and never writes it.
+    """
+    require_power_of_two(capacity)
+    home = hash_words(key, 0x2545F491)
+    stride = mix(home) | jnp.uint32(1)  # odd, so that the probes of a key run through all of a power of two
+    fingerprint = jnp.minimum(hash_words(key, 0x6C62272E), FREE - 1)
+    window = jnp.arange(_WINDOW, dtype=jnp.uint32)[:, None]
+
+    def slot_at(probe):
+        return ((home + probe * stride) & jnp.uint32(capacity - 1)).astype(jnp.int32)
+
+    def advance(table, probe, searching):
+        def look(carry):
+            probe, moving = carry
+            held = table[jax.vmap(slot_at)(probe + window)]
+            passed = jnp.min(jnp.where((held == fingerprint) | (held == FREE), window, _WINDOW), axis=0)
+            probe = probe + jnp.where(moving, passed, 0)
+            return probe, moving & (passed == _WINDOW) & (probe < probes)
+
+        return jax.lax.while_loop(lambda carry: carry[1].any(), look, (probe, searching))[0]
+
+    return fingerprint, slot_at, advance
 
 
 def require_power_of_two(capacity: int) -> None:

@@ -4,10 +4,16 @@ The first group are formulas on visit counts; the second are rules ``archive -> 
 :func:`purejaxexplore.go_explore.go_explore`, which sets the weight of empty slots to 0.
 """
 
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
 import jax
 import jax.numpy as jnp
 
 from purejaxexplore.archives.archive import Archive
+from purejaxexplore.archives.indices import find_slots
+from purejaxexplore.archives.packing import packing
+from purejaxexplore.checks import require_at_least
 
 
 def count_weight(count: jax.Array, power: float = 0.5) -> jax.Array:
@@ -52,6 +58,78 @@ def sub_scores(
     """
     counts = (archive.chosen, archive.fresh, archive.seen)
     return 1.0 + sum(legacy_count(n, w, p) for n, w, p in zip(counts, coefficients, powers, strict=True))
+
+
+class Knowledge(NamedTuple):
+    """What an environment's ``knowledge(state, env_params)`` tells of the cell of a state, a tuple in this order.
+
+    Attributes:
+        level: i32, from 0 on.
+        place: i32, a number of the place in [0, ``num_states``), the same whatever is carried.
+        keys: i32, how much is carried.
+        neighbours: i32[n, d], the cells beside this one with the same things carried, as by ``cell_key``.
+        exists: bool[n], whether the world has a place there.
+    """
+
+    level: jax.Array
+    place: jax.Array
+    keys: jax.Array
+    neighbours: jax.Array
+    exists: jax.Array
+
+
+def domain_knowledge(
+    env: Any,
+    env_params: Any,
+    *,
+    neighbour: float = 0.1,
+    keys: float = 1.0,
+    low_level: float = 0.1,
+    max_levels: int = 8,
+) -> Callable[[Archive], jax.Array]:
+    """The weights of Ecoffet et al. (2021) for Montezuma's Revenge with domain knowledge, for hashed cells.
+
+    ::
+
+        W = low_level^(L_max - L) (1 / sqrt(seen + 1) + neighbour * missing neighbours + keys * [nobody had more keys])
+
+    where L is the level of a cell, L_max the highest level known, a neighbour is missing while it has no record, and
+    the last bracket is 1 unless there is a record of the same place and level with more keys. The published program
+    counts a neighbour beyond the edge of the world as missing for ever; here it is not missing.
+
+    Args:
+        env: an environment with ``cell_key``, ``num_states`` and ``knowledge(state, env_params)``, see
+            :class:`Knowledge`; the archive's cells are those of ``cell_key``.
+        env_params: its parameters.
+        neighbour: weight of each missing neighbour.
+        keys: weight of carrying more than any other record of the place.
+        low_level: factor for each level below the highest.
+        max_levels: levels that are told apart; higher ones count as the last of them.
+
+    Raises:
+        ValueError: the environment has no knowledge, or a setting is out of range.
+    """
+    require_at_least(1, max_levels=max_levels)
+    if not hasattr(env, "knowledge"):
+        raise ValueError(f"env={type(env).__name__}: has no knowledge(state, params), which these weights need")
+    unpack = packing(env, env_params)[1]
+    know = jax.vmap(lambda packed: Knowledge(*env.knowledge(unpack(packed), env_params)))
+
+    def weight(archive):
+        known, filled = know(archive.payload.packed), archive.filled
+        level = jnp.minimum(known.level, max_levels - 1)
+        highest = jnp.max(jnp.where(filled, level, 0))
+        place = jnp.where(filled, level * env.num_states + known.place, max_levels * env.num_states)
+        most = jnp.zeros(max_levels * env.num_states, jnp.int32).at[place].max(known.keys, mode="drop")
+        leads = known.keys >= most.at[place].get(mode="clip")
+
+        asked = (known.exists & filled[:, None]).ravel()
+        cell = known.neighbours.reshape(asked.size, -1)
+        missing = asked & (find_slots(archive, cell, asked) == archive.capacity)
+        missing = missing.reshape(known.exists.shape).sum(-1)
+        return low_level ** (highest - level) * (no_knowledge(archive) + neighbour * missing + keys * leads)
+
+    return weight
 
 
 def uniform(archive: Archive) -> jax.Array:

@@ -255,6 +255,27 @@ class Pyramid(environment.Environment[PyramidState, PyramidParams]):
         carried = rules.keys(state.taken) << 4 | swords << 1 | torch
         return jnp.stack([state.level, self.state_id(state), carried])
 
+    def knowledge(self, state: PyramidState, params: PyramidParams | None = None) -> tuple[jax.Array, ...]:
+        """What Go-Explore's weights with domain knowledge use of the cell of a state.
+
+        Returns:
+            ``(level, place, keys, neighbours i32[2, 3], exists bool[2])``: its state id, the keys in hand, the cells of
+            the tiles to the left and to the right with the same things carried, and whether the world has those tiles.
+        """
+        level, place, carried = self.cell_key(state)
+        column = place % tables.TILES_X
+        step = np.array([-1, 1])
+        beside = column + step
+        leaves = (beside < 0) | (beside >= tables.TILES_X)
+        room = state.room + jnp.where(leaves, step, 0)
+        row_of_rooms = state.room // tables.COLUMNS
+        there = jnp.isin(room, np.array(list(pyramid().names))) & (room // tables.COLUMNS == row_of_rooms)
+        number = jnp.asarray(self._room_numbers).at[room].get(mode="clip")
+        row = place // tables.TILES_X % tables.TILES_Y
+        places = (number * tables.TILES_Y + row) * tables.TILES_X + beside % tables.TILES_X
+        neighbours = jnp.stack([jnp.full(2, level), places, jnp.full(2, carried)], axis=-1)
+        return level, place, rules.keys(state.taken), neighbours, there
+
     @property
     def frame_shape(self) -> tuple[int, int]:
         """Height and width of the grey frame."""
