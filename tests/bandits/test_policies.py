@@ -70,12 +70,12 @@ def suits(policy: str, world: str) -> bool:
     return world != "gaussian" or policy in ANY_RANGE
 
 
-# Compiling is what costs: in the fast run one pair of each policy and of each world, all kinds of noise among them.
+# Compiling is what costs: all pairs run with "make reproduce", each policy and each world once in every run.
 @pytest.mark.parametrize(
     "policy",
     ["gaussian_thompson", "tsallis_inf", "randomly_delayed"]
     + [
-        pytest.param(policy, marks=pytest.mark.slow)
+        pytest.param(policy, marks=pytest.mark.reproduction)
         for policy in UNIT
         if policy not in ("gaussian_thompson", "tsallis_inf", "randomly_delayed")
     ],
@@ -92,7 +92,7 @@ def pairs():
         if own == "gaussian" and policy not in ANY_RANGE:
             own = "graph"
         for world in WORLDS:
-            yield pytest.param(policy, world, marks=() if world == own else pytest.mark.slow)
+            yield pytest.param(policy, world, marks=() if world == own else pytest.mark.reproduction)
 
 
 @pytest.mark.parametrize(("policy", "world"), pairs())
