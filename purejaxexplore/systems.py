@@ -55,6 +55,7 @@ BONUSES: dict[str, tuple[str, str]] = {
         "purejaxexplore.bonuses.counts",
         "1/sqrt(n) for the n-th visit of a state, per episode or lifelong",
     ),
+    "diayn": ("purejaxexplore.bonuses.diayn", "skills that a discriminator can tell apart by where they lead"),
     "disagreement": (
         "purejaxexplore.bonuses.disagreement",
         "the variance of an ensemble of forward models, blind to learned noise",
@@ -66,8 +67,17 @@ BONUSES: dict[str, tuple[str, str]] = {
     "ngu": ("purejaxexplore.bonuses.ngu", "episodic nearest neighbours times lifelong distillation error"),
     "novel_d": ("purejaxexplore.bonuses.novel_d", "crossing from the familiar to the novel, once an episode"),
     "rdd": ("purejaxexplore.bonuses.rdd", "distillation of a noisy random network, a pseudo-count"),
+    "re3": (
+        "purejaxexplore.bonuses.re3",
+        "state entropy by the distance to the k-th nearest state under a random encoder",
+    ),
+    "revd": (
+        "purejaxexplore.bonuses.revd",
+        "divergence between the states of this rollout and of the one before",
+    ),
     "reward_model": ("purejaxexplore.bonuses.reward_model", "the error of predicting the reward, high after a change"),
     "ride": ("purejaxexplore.bonuses.ride", "how far features moved, discounted by visits of the episode"),
+    "rise": ("purejaxexplore.bonuses.rise", "Rényi entropy of states by distances to neighbours"),
     "rnd": (
         "purejaxexplore.bonuses.rnd",
         "random network distillation: the error of predicting a random network",

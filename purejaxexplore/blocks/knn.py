@@ -1,4 +1,4 @@
-"""Novelty: the mean distance to the nearest neighbours in a set of reference points.
+"""Distances to the nearest neighbours in a set of reference points, and the novelty that is their mean.
 
 Lehman and Stanley (2011), "Abandoning objectives: evolution through the search for novelty alone":
 
@@ -10,15 +10,19 @@ import jax.numpy as jnp
 
 from purejaxexplore.checks import require_at_least
 
+_FEW = 8
+"""Dimensions up to which distances come from differences alone."""
 
-def novelty(
+
+def nearest(
     ref: jax.Array, mask: jax.Array, query: jax.Array, k: int, exclude_self: bool = False, chunk: int = 4096
 ) -> jax.Array:
-    """The exact mean Euclidean distance of each query to its ``k`` nearest valid reference points.
+    """Euclidean distances of each query to its ``k`` nearest valid reference points, f32[B, k], nearest first.
 
     References are taken ``chunk`` at a time and the nearest of each chunk merged with those before: memory is that of
-    ``B x chunk`` distances. They come from differences, never from ``|a|^2 + |b|^2 - 2 a b``, which cancels in float32
-    where points lie close together.
+    ``B x chunk`` distances. Distances come from differences, never from ``|a|^2 + |b|^2 - 2 a b``, which cancels in
+    float32 where points lie close together; above eight dimensions that form, one matrix product, chooses the
+    neighbours (of points closer than its rounding any may be chosen), and their distances are then taken exactly.
 
     Args:
         ref: f32[M, D].
@@ -29,7 +33,7 @@ def novelty(
         chunk: references at a time.
 
     Returns:
-        f32[B]. Where fewer than ``k`` references are valid, the mean over those; 0 where none is.
+        f32[B, k], inf where fewer than ``k`` references are valid.
 
     Raises:
         ValueError: ``k`` or ``chunk`` is not positive, or there are more queries than references to exclude.
@@ -41,21 +45,48 @@ def novelty(
     chunk = min(chunk, num_refs)
     num_chunks = -(-num_refs // chunk)
     padding = num_chunks * chunk - num_refs
-    ref = jnp.pad(ref, ((0, padding), (0, 0))).reshape(num_chunks, chunk, size)
-    mask = jnp.pad(mask, (0, padding)).reshape(num_chunks, chunk)
+    centre = jnp.where(mask[:, None], ref, 0.0).sum(0) / jnp.maximum(mask.sum(), 1)
+    chunks = jnp.pad(ref, ((0, padding), (0, 0))).reshape(num_chunks, chunk, size)
+    valid = jnp.pad(mask, (0, padding)).reshape(num_chunks, chunk)
     number = jnp.arange(num_chunks * chunk).reshape(num_chunks, chunk)
 
-    def merge(nearest, part):
-        ref, mask, number = part
-        # A sum over few dimensions, written out: no array [B, chunk, D] comes about.
-        squared = sum(jnp.square(query[:, d, None] - ref[:, d]) for d in range(size))
-        valid = mask
-        if exclude_self:
-            valid = mask & (number != jnp.arange(num_queries)[:, None])
-        candidates = jnp.concatenate([nearest, jnp.where(valid, -squared, -jnp.inf)], axis=1)
-        return jax.lax.top_k(candidates, k)[0], None
+    def squared_distances(ref):
+        if size <= _FEW:  # a sum over few dimensions, written out: no array [B, chunk, D] comes about
+            return sum(jnp.square(query[:, d, None] - ref[:, d]) for d in range(size))
+        a, b = query - centre, ref - centre
+        return jnp.square(a).sum(1)[:, None] + jnp.square(b).sum(1) - 2.0 * a @ b.T
 
-    nearest, _ = jax.lax.scan(merge, jnp.full((num_queries, k), -jnp.inf), (ref, mask, number))
-    found = nearest > -jnp.inf
-    distance = jnp.sqrt(jnp.where(found, -nearest, 0.0))
-    return distance.sum(1) / jnp.maximum(found.sum(1), 1)
+    def merge(best, part):
+        ref, valid, number = part
+        if exclude_self:
+            valid = valid & (number != jnp.arange(num_queries)[:, None])
+        closeness = jnp.concatenate([best[0], jnp.where(valid, -squared_distances(ref), -jnp.inf)], axis=1)
+        numbers = jnp.concatenate([best[1], jnp.broadcast_to(number, (num_queries, chunk))], axis=1)
+        closeness, place = jax.lax.top_k(closeness, k)
+        return (closeness, jnp.take_along_axis(numbers, place, axis=1)), None
+
+    nothing = (jnp.full((num_queries, k), -jnp.inf), jnp.zeros((num_queries, k), jnp.int32))
+    (closeness, number), _ = jax.lax.scan(merge, nothing, (chunks, valid, number))
+    found = closeness > -jnp.inf
+    if size <= _FEW:
+        return jnp.where(found, jnp.sqrt(jnp.where(found, -closeness, 0.0)), jnp.inf)
+    squared = jnp.square(query[:, None] - ref[jnp.where(found, number, 0)]).sum(-1)
+    return jnp.sort(jnp.where(found, jnp.sqrt(squared), jnp.inf), axis=1)
+
+
+def novelty(
+    ref: jax.Array, mask: jax.Array, query: jax.Array, k: int, exclude_self: bool = False, chunk: int = 4096
+) -> jax.Array:
+    """The mean of the distances of :func:`nearest`, whose arguments and errors it has.
+
+    Returns:
+        f32[B]. Where fewer than ``k`` references are valid, the mean over those; 0 where none is.
+    """
+    distance = nearest(ref, mask, query, k, exclude_self, chunk)
+    found = distance < jnp.inf
+    return jnp.where(found, distance, 0.0).sum(1) / jnp.maximum(found.sum(1), 1)
+
+
+def farthest_found(distance: jax.Array) -> jax.Array:
+    """The distance to the k-th nearest, f32[B], of the rows of :func:`nearest`: to the last found, 0 where none is."""
+    return jnp.where(distance < jnp.inf, distance, 0.0).max(1)

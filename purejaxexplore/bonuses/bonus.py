@@ -6,7 +6,8 @@ needs the whole ``[T, N]`` block; and ``update`` must come after ``shape``, or t
 that was already trained on the states it judges.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 import jax
@@ -16,7 +17,7 @@ from purejaxexplore.blocks.rollout import Step
 
 
 class Batch(NamedTuple):
-    """A rollout as a bonus sees it: ``steps`` with axes [T, N], and the ``features`` f32[T, N, F] the policy saw."""
+    """A rollout as a bonus sees it: ``steps`` [T, N], and the ``features`` f32[T, N, F] that it showed the policy."""
 
     steps: Step
     features: jax.Array
@@ -69,6 +70,12 @@ class Bonus(NamedTuple):
 def observe_nothing(num_envs: int) -> jax.Array:
     """f32[N, 0], what a policy is shown of a bonus that shows nothing."""
     return jnp.zeros((num_envs, 0))
+
+
+def batches(bonuses: Sequence[Bonus], states: Sequence[BonusState], steps: Step, features: jax.Array) -> list[Batch]:
+    """The rollout as each bonus sees it, ``features f32[T, N, F]`` being all that they showed, one after the other."""
+    ends = list(accumulate(bonus.observe(state).shape[-1] for bonus, state in zip(bonuses, states, strict=True)))
+    return [Batch(steps, part) for part in jnp.split(features, ends, axis=-1)[:-1]]
 
 
 def score_rollout(key: jax.Array, bonus: Bonus, state: BonusState, steps: Step) -> tuple[BonusState, jax.Array]:

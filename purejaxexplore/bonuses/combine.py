@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from purejaxexplore.blocks.moments import RunningMoments, forward_filter, init_moments, merge_moments
-from purejaxexplore.bonuses.bonus import Bonus, BonusState
+from purejaxexplore.bonuses.bonus import Bonus, BonusState, batches
 from purejaxexplore.bonuses.counts import CountsConfig, counts
 from purejaxexplore.checks import choice, require_at_least, require_between
 
@@ -182,12 +182,14 @@ def _combine(bonuses: Sequence[Bonus], pay: Callable[[Sequence[jax.Array]], jax.
         return joined([after for after, _ in scored]), tuple(raw for _, raw in scored)
 
     def shape(state, raw, batch):
-        shaped = [bonus.shape(own, r, batch) for (bonus, own), r in zip(parts(state), raw, strict=True)]
+        seen = batches(bonuses, [own for _, own in parts(state)], batch.steps, batch.features)
+        shaped = [bonus.shape(own, r, b) for (bonus, own), r, b in zip(parts(state), raw, seen, strict=True)]
         return joined([after for after, _ in shaped]), pay([reward for _, reward in shaped])
 
     def update(key, state, batch):
         keys = jax.random.split(key, len(bonuses))
-        updated = [bonus.update(k, own, batch) for (bonus, own), k in zip(parts(state), keys, strict=True)]
+        seen = batches(bonuses, [own for _, own in parts(state)], batch.steps, batch.features)
+        updated = [bonus.update(k, own, b) for (bonus, own), k, b in zip(parts(state), keys, seen, strict=True)]
         metrics = {f"{name}_{i}": value for i, (_, own) in enumerate(updated) for name, value in own.items()}
         return joined([after for after, _ in updated]), metrics
 

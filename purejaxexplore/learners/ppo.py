@@ -23,7 +23,7 @@ from purejaxexplore.blocks.gae import gae, stream_boundaries
 from purejaxexplore.blocks.minibatches import minibatch_epochs
 from purejaxexplore.blocks.rollout import Lanes, Step, reset_lanes, rollout
 from purejaxexplore.blocks.selected import map_selected
-from purejaxexplore.bonuses.bonus import Batch, BonusState, score_rollout
+from purejaxexplore.bonuses.bonus import BonusState, batches, score_rollout
 from purejaxexplore.learners.explorers import Explorer, on_policy
 from purejaxexplore.learners.losses import explained_variance, policy_loss, value_loss
 from purejaxexplore.learners.ppo_config import PPOConfig, actor_critic, require_ppo
@@ -197,14 +197,14 @@ def ppo(
 
     def reward_streams(key, state: PPOState, steps: Step, features, raw):
         """Scores what was deferred and shapes all: (state, rewards f32[T, N, K])."""
-        batch, rewards, bonus_states = Batch(steps, features), [], []
+        rewards, bonus_states = [], []
         keys = iter(jax.random.split(key, max(len(bonuses), 1)))
-        waiting = iter(zip(state.bonuses, raw, strict=True))
+        waiting = iter(zip(state.bonuses, raw, batches(bonuses, state.bonuses, steps, features), strict=True))
         for stream in streams:
             if stream.bonus is None:
                 rewards.append(steps.reward)
                 continue
-            bonus_state, scored = next(waiting)
+            bonus_state, scored, batch = next(waiting)
             if stream.bonus.defer:
                 bonus_state, scored = score_rollout(next(keys), stream.bonus, bonus_state, steps)
             bonus_state, shaped = stream.bonus.shape(bonus_state, scored, batch)
@@ -316,8 +316,9 @@ def ppo(
         bonus_states = []
         named = [stream for stream in streams if stream.bonus is not None]
         keys = jax.random.split(key_bonus, max(len(bonuses), 1))
-        for stream, bonus_state, k in zip(named, state.bonuses, keys, strict=False):
-            bonus_state, learned = stream.bonus.update(k, bonus_state, Batch(steps, features))
+        shown = batches(bonuses, state.bonuses, steps, features)
+        for stream, bonus_state, k, batch in zip(named, state.bonuses, keys, shown, strict=False):
+            bonus_state, learned = stream.bonus.update(k, bonus_state, batch)
             bonus_states.append(bonus_state)
             metrics |= {f"{stream.name}_{name}": value for name, value in learned.items()}
 

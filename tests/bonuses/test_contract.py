@@ -23,21 +23,36 @@ VARIANTS = {
 """Name -> (registered bonus, settings other than the defaults, what is made of it)."""
 
 
+def shrunk(field):
+    """The default of a config's field, with no size above 32 and no network of two hidden layers."""
+    value = field.default
+    if isinstance(value, int) and not isinstance(value, bool):
+        return min(value, 32)
+    if isinstance(value, tuple):
+        return tuple(min(size, 8) for size in value[:1])
+    if dataclasses.is_dataclass(value):
+        return type(value)(**{inner.name: shrunk(inner) for inner in dataclasses.fields(value)})
+    return value
+
+
 def small(name, env, env_params, **settings):
-    """A registered bonus with its defaults, except that no size is above 32 and no network has two hidden layers."""
-    for field in dataclasses.fields(bonus_factory(name)[1]):
-        if isinstance(field.default, int) and not isinstance(field.default, bool):
-            settings.setdefault(field.name, min(field.default, 32))
-        elif isinstance(field.default, tuple):
-            settings.setdefault(field.name, tuple(min(size, 8) for size in field.default[:1]))
-    return make_bonus(name, env, env_params, **settings)
+    """A registered bonus with its defaults, shrunk."""
+    fields = dataclasses.fields(bonus_factory(name)[1])
+    defaults = {field.name: shrunk(field) for field in fields if field.default is not dataclasses.MISSING}
+    return make_bonus(name, env, env_params, **{**defaults, **settings})
+
+
+@pytest.fixture(scope="module")
+def make_steps(corridor):
+    """One function, and so one compiled program, for the rollouts of all checks."""
+    return random_steps(*corridor)
 
 
 @pytest.mark.parametrize("name", [*BONUSES, *VARIANTS])
-def test_keeps_the_contracts(name, corridor):
+def test_keeps_the_contracts(name, corridor, make_steps):
     registered, settings, change = VARIANTS.get(name, (name, {}, None))
     bonus = small(registered, *corridor, **settings)
-    check_bonus(bonus if change is None else change(bonus), random_steps(*corridor))
+    check_bonus(bonus if change is None else change(bonus), make_steps)
 
 
 @pytest.mark.parametrize(
@@ -127,9 +142,9 @@ def _impure_score():
         (_bonus(lambda k, s, step: (s, jnp.flip(_position(step)))), "deferral|equivariance"),
     ],
 )
-def test_refuses_what_breaks_a_contract(broken, message, corridor):
+def test_refuses_what_breaks_a_contract(broken, message, make_steps):
     with pytest.raises(AssertionError, match=message):
-        check_bonus(broken, random_steps(*corridor))
+        check_bonus(broken, make_steps)
 
 
 def test_refuses_too_small_rollouts(corridor):
