@@ -5,6 +5,10 @@ SYSTEMS: dict[str, tuple[str, str]] = {
         "purejaxexplore.go_explore.backward",
         "Go-Explore's second phase: demonstrations become a policy that survives noise",
     ),
+    "bandit": (
+        "purejaxexplore.bandits.bandit",
+        "any bandit policy in any bandit world: UCB, Thompson, IDS, MBE, EXP3 ...; see purejaxexplore.bandits",
+    ),
     "cma_mae": (
         "purejaxexplore.quality_diversity.cma_mae",
         "CMA-ES emitters ranked by thresholds that are annealed towards the elites",
