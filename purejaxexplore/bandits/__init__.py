@@ -35,6 +35,7 @@ from purejaxexplore.bandits.linear import (
 )
 from purejaxexplore.bandits.mbe import MBEConfig, mbe
 from purejaxexplore.bandits.policy import Aux, Policy
+from purejaxexplore.bandits.repeated_exposure import RepeatedExposureConfig, repeated_exposure
 from purejaxexplore.bandits.square_cb import (
     NetworkRegressorConfig,
     SquareCBConfig,
@@ -55,10 +56,10 @@ __all__ = [
     "Aux", "BayesUCBConfig", "BetaThompsonConfig", "DiscountedUCBConfig", "EXP3SConfig", "EpsilonGreedyConfig",
     "ExploreFirstConfig", "ExponentialConfig", "GaussianThompsonConfig", "IDSConfig", "KLUCBConfig",
     "LinUCBConfig", "LinearThompsonConfig", "MBEConfig", "MOSSConfig", "NetworkRegressorConfig", "OFULConfig",
-    "Policy", "SlidingWindowUCBConfig", "SquareCBConfig", "SuccessiveEliminationConfig", "UCB1Config",
-    "UCBVConfig", "bandit", "batched", "bayes_ucb", "beta_thompson", "decaying_epsilon_greedy", "delayed",
-    "discounted_ucb", "epsilon_greedy", "exp3", "exp3_ix", "exp3_s", "exp4", "explore_first", "gaussian_thompson",
-    "hedge", "ids", "imed", "kl_ucb", "lin_ucb", "linear_thompson", "mbe", "moss", "network_regressor", "oful",
-    "randomly_delayed", "ridge_regressor", "sliding_window_ucb", "square_cb", "successive_elimination",
-    "tsallis_inf", "ucb1", "ucb_tuned", "ucb_v",
+    "Policy", "RepeatedExposureConfig", "SlidingWindowUCBConfig", "SquareCBConfig", "SuccessiveEliminationConfig",
+    "UCB1Config", "UCBVConfig", "bandit", "batched", "bayes_ucb", "beta_thompson", "decaying_epsilon_greedy",
+    "delayed", "discounted_ucb", "epsilon_greedy", "exp3", "exp3_ix", "exp3_s", "exp4", "explore_first",
+    "gaussian_thompson", "hedge", "ids", "imed", "kl_ucb", "lin_ucb", "linear_thompson", "mbe", "moss",
+    "network_regressor", "oful", "randomly_delayed", "repeated_exposure", "ridge_regressor", "sliding_window_ucb",
+    "square_cb", "successive_elimination", "tsallis_inf", "ucb1", "ucb_tuned", "ucb_v",
 ]  # fmt: skip
