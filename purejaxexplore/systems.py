@@ -25,6 +25,10 @@ SYSTEMS: dict[str, tuple[str, str]] = {
         "purejaxexplore.go_explore.dgm",
         "keep every variant, and return to good ones that had few children",
     ),
+    "exploratory_iteration": (
+        "purejaxexplore.go_explore.exploratory_iteration",
+        "ExIt: single turns of self-improvement from a buffer of partial histories",
+    ),
     "go_explore": (
         "purejaxexplore.go_explore.explore",
         "return to a promising cell of an archive, then explore",
