@@ -37,6 +37,10 @@ SYSTEMS: dict[str, tuple[str, str]] = {
         "purejaxexplore.learners.flex",
         "identify a system by the inputs that are most informative one step ahead",
     ),
+    "exploratory_iteration": (
+        "purejaxexplore.go_explore.exploratory_iteration",
+        "ExIt: single turns of self-improvement from a buffer of partial histories",
+    ),
     "go_explore": (
         "purejaxexplore.go_explore.explore",
         "return to a promising cell of an archive, then explore",

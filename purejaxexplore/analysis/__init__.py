@@ -32,12 +32,14 @@ from purejaxexplore.analysis.statistics import (
     proportion_difference,
 )
 from purejaxexplore.analysis.style import looks, style
+from purejaxexplore.analysis.transfer import Transfer, restricted_mean, steps_to, transfer
 
 __all__ = [
     "Claim",
     "Curves",
     "Estimate",
     "Illumination",
+    "Transfer",
     "archive_maps",
     "animate",
     "benchmark_line",
@@ -60,8 +62,11 @@ __all__ = [
     "readme_agrees",
     "record",
     "report",
+    "restricted_mean",
     "score_bars",
+    "steps_to",
     "style",
     "systems_table",
+    "transfer",
     "update_readme",
 ]

@@ -21,8 +21,11 @@ SUITES = {
     "craftax": "purejaxexplore.envs.suites.craftax",
     "brax": "purejaxexplore.envs.suites.brax",
     "xminigrid": "purejaxexplore.envs.suites.xminigrid",
+    "jaxtari": "purejaxexplore.envs.suites.jaxtari",
 }
 """Suite -> module with ``names() -> list[str]`` and ``factory(name) -> callable(**options) -> environment``."""
+
+_ALONE = {"jaxtari"}  # suites that the extra ``suites`` does not install
 
 _worlds: dict[str, str | Callable[..., Any]] = {
     "CartpoleID": "purejaxexplore.envs.control.cartpole_id:CartpoleID",
@@ -124,7 +127,8 @@ def _suite(prefix: str) -> ModuleType:
         return import_module(SUITES[prefix])
     except ModuleNotFoundError as error:
         missing = f"the {prefix!r} environments need the package {error.name!r}"
-        raise ModuleNotFoundError(f'{missing}: pip install "purejaxexplore[suites]"', name=error.name) from error
+        install = error.name if prefix in _ALONE else '"purejaxexplore[suites]"'
+        raise ModuleNotFoundError(f"{missing}: pip install {install}", name=error.name) from error
 
 
 def _options(factory: Callable[..., Any]) -> set[str]:

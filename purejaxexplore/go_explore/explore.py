@@ -213,7 +213,9 @@ def go_explore(
 
     Raises:
         TypeError: ``env`` is not an environment.
-        ValueError: a setting is out of range, the actions are unbounded, or there is no cell function.
+        ValueError: a setting is out of range, the actions are unbounded, there is no cell function, or it gives
+            something else than one vector of integers (a NaN has no cell; ``cells.quantised`` and ``cells.grid`` say
+            what becomes of one).
     """
     _require(env, config, isinstance(cell, RefittedCells))
     space = env.action_space(env_params)
@@ -224,6 +226,9 @@ def go_explore(
     B, k, T = config.num_lanes, config.horizon, config.num_iterations
     pack, unpack = packing(env, env_params)
     locate = partial(indices.hash_slots, probes=config.probes) if config.index == "hash" else indices.key_slots
+
+    if not changing:
+        _require_cells(env, env_params, config, cell)
 
     def transition(cell, key, state, action):
         observation, following, reward, terminated, info = env.step_env(key, state, action, env_params)
@@ -386,6 +391,19 @@ def replay(
     return trajectory.replay(
         env, env_params, start, segments, lambda t: step_key(seed_key, t), config.horizon, config.action_repeat
     )
+
+
+def _require_cells(env: Any, env_params: Any, config: GoExploreConfig, cell: cells.CellFunction) -> None:
+    def first_cell(key):
+        observation, state = env.reset_env(key, env_params)
+        return jnp.atleast_1d(cell(observation, jax.tree.map(jnp.asarray, state), env_params))
+
+    got = jax.eval_shape(first_cell, jax.random.key(0))
+    if got.ndim != 1 or not jnp.issubdtype(got.dtype, jnp.integer):
+        got = f"{got.dtype}{list(got.shape)}"
+        raise ValueError(f"cell returns {got}: expected integers [d]; quantise floats, as cells.quantised does")
+    if config.index == "key" and got.shape != (1,):
+        raise ValueError(f"cell returns {got.shape[0]} numbers: index='key' needs one id; use index='hash'")
 
 
 def _require(env: Any, config: GoExploreConfig, changing: bool) -> None:

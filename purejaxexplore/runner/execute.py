@@ -65,6 +65,7 @@ class _Execution:
             self.devices = self.devices[: next(divisors)]
         self.program: Program | None = None
         self.diverged = np.zeros(self.num_lanes, bool)
+        self.full = np.zeros(self.num_lanes, bool)
         self.run_seconds, self.lane_steps = 0.0, 0
 
     def run(self) -> Runs:
@@ -202,11 +203,20 @@ class _Execution:
         self.diverged[block] |= diverged
         if self.request.on_nan == "raise" and diverged.any():
             raise FloatingPointError(f"{self._diverged_text()}: not finite by iteration {stop}")
+        if "overflow" in metrics:
+            self.full[block] |= metrics["overflow"][-1, :real] > 0
+        if self.request.on_full == "raise" and self.full[block].any():
+            raise OverflowError(f"{self._full_text()} by iteration {stop}")
         return state, span
 
     def _report(self) -> None:
         if self.request.on_nan == "report" and self.diverged.any():
             warnings.warn(f"{self._diverged_text()}: a NaN in the state or a metric not finite", stacklevel=5)
+        if self.request.on_full == "report" and self.full.any():
+            warnings.warn(self._full_text(), stacklevel=5)
+
+    def _full_text(self) -> str:
+        return f"archive full in {self.full.sum()} of {self.num_lanes} seeds, see the metric overflow: raise capacity="
 
     def _diverged_text(self) -> str:
         found = diverged_lanes(self.diverged, self._description())

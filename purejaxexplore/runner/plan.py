@@ -38,6 +38,7 @@ class Request(NamedTuple):
     save_seconds: float = SAVE_SECONDS
     progress: bool | str | None = None
     on_nan: str = "report"
+    on_full: str = "report"
 
 
 class Plan(NamedTuple):
@@ -86,7 +87,8 @@ def _checked(request: Request) -> Request:
     for name in ("chunk", "evaluate_every", "batch_size"):
         if getattr(request, name) is not None:
             whole[name] = whole_number(name, getattr(request, name), 1, 2**31 - 1)
-    choice("on_nan", request.on_nan, ("report", "raise", "ignore"))
+    for name in ("on_nan", "on_full"):
+        choice(name, getattr(request, name), ("report", "raise", "ignore"))
     if not request.save_seconds >= 0:
         raise ValueError(
             f"save_seconds={request.save_seconds!r}: expected seconds between save points, 0 or more"

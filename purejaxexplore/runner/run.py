@@ -29,6 +29,7 @@ def run(
     save_seconds: float = SAVE_SECONDS,
     progress: bool | str | None = None,
     on_nan: str = "report",
+    on_full: str = "report",
 ) -> Runs:
     """Trains ``num_seeds`` copies of an algorithm for ``num_steps`` iterations, as one compiled program.
 
@@ -56,6 +57,8 @@ def run(
         progress: True, False, or the metric to show; by default a bar where standard error is a terminal.
         on_nan: what to do about seeds that diverge, which harm no other seed: ``"report"`` them with one
             warning, ``"raise"`` at once, or ``"ignore"``.
+        on_full: the same for archives that were full, which their metric ``overflow`` counts: what found no place was
+            dropped, and the run went on.
 
     Returns:
         The runs: metrics, evaluations, final states, diverged seeds.
@@ -66,6 +69,7 @@ def run(
         ValueError: an argument out of range, or ``out`` holds something else; nothing on disk is touched.
         OSError: the disk fills up; earlier checkpoints are intact.
         FloatingPointError: a seed diverged and ``on_nan="raise"``.
+        OverflowError: an archive was full and ``on_full="raise"``.
     """
     require_algorithm(algorithm)
     request = Request(
@@ -83,5 +87,6 @@ def run(
         save_seconds,
         progress,
         on_nan,
+        on_full,
     )
     return execute(prepare(lambda settings: algorithm, {}, request))

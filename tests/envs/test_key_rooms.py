@@ -291,6 +291,8 @@ def test_other_sizes_can_be_solved_and_their_ids_are_complete(num_rooms, num_key
         ({"num_rooms": 1}, "num_rooms=1"),
         ({"num_rooms": 43}, "num_rooms=43"),
         ({"num_keys": 0}, "num_keys=0"),
+        ({"num_keys": -1}, "num_keys=-1: expected 1 to 8 with num_rooms=3"),
+        ({"num_keys": 9}, "num_keys=9: expected 1 to 8 with num_rooms=3"),
         ({"num_rooms": 2, "num_keys": 4}, "num_keys=4.*1 to 3"),
         ({"sticky": 1.0}, "sticky=1.0"),
         ({"max_noops": -1}, "max_noops=-1"),

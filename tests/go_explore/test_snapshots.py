@@ -115,6 +115,7 @@ def test_a_snapshot_is_cut_off_after_so_many_steps_and_an_ordinary_episode_at_it
     assert lengths(False, 3) == (0, 12)
 
 
+@pytest.mark.slow
 def test_contract(line):
     env, params, snapshots = line
     tiny = PPO.replace(num_envs=2, rollout_length=2, num_minibatches=1, num_epochs=1)

@@ -30,6 +30,7 @@ ROOT = Path(__file__).parents[2]
         ),
         pytest.param("deep_ga_hard_maze.py", {"deep_ga_hard_maze"}, id="go_explore_deep_ga"),
         pytest.param("dgm_landscapes.py", {"dgm_landscapes"}, id="go_explore_dgm"),
+        pytest.param("exit_sorting.py", {"exit_sorting"}, id="go_explore_exit"),
         pytest.param("snapshot_mountain_car.py", {"snapshot_mountain_car"}, id="go_explore_snapshots"),
         pytest.param("rnd_room_chain.py", {"rnd_room_chain", "rnd_tuned"}, id="bonuses"),
     ],
