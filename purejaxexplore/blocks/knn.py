@@ -1,4 +1,4 @@
-"""Novelty: the mean distance to the nearest neighbours in a set of reference points.
+"""Distances to the nearest neighbours in a set of reference points, and novelty, which is their mean.
 
 Lehman and Stanley (2011), "Abandoning objectives: evolution through the search for novelty alone":
 
@@ -16,6 +16,21 @@ def novelty(
 ) -> jax.Array:
     """The exact mean Euclidean distance of each query to its ``k`` nearest valid reference points.
 
+    Args, Raises: as :func:`nearest_distances`.
+
+    Returns:
+        f32[B]. Where fewer than ``k`` references are valid, the mean over those; 0 where none is.
+    """
+    distance = nearest_distances(ref, mask, query, k, exclude_self, chunk)
+    found = distance < jnp.inf
+    return jnp.where(found, distance, 0.0).sum(1) / jnp.maximum(found.sum(1), 1)
+
+
+def nearest_distances(
+    ref: jax.Array, mask: jax.Array, query: jax.Array, k: int, exclude_self: bool = False, chunk: int = 4096
+) -> jax.Array:
+    """The exact Euclidean distances of each query to its ``k`` nearest valid reference points, the nearest first.
+
     References are taken ``chunk`` at a time and the nearest of each chunk merged with those before: memory is that of
     ``B x chunk`` distances. They come from differences, never from ``|a|^2 + |b|^2 - 2 a b``, which cancels in float32
     where points lie close together.
@@ -29,7 +44,7 @@ def novelty(
         chunk: references at a time.
 
     Returns:
-        f32[B]. Where fewer than ``k`` references are valid, the mean over those; 0 where none is.
+        f32[B, k]; infinite where fewer than ``k`` references are valid.
 
     Raises:
         ValueError: ``k`` or ``chunk`` is not positive, or there are more queries than references to exclude.
@@ -57,5 +72,4 @@ def novelty(
 
     nearest, _ = jax.lax.scan(merge, jnp.full((num_queries, k), -jnp.inf), (ref, mask, number))
     found = nearest > -jnp.inf
-    distance = jnp.sqrt(jnp.where(found, -nearest, 0.0))
-    return distance.sum(1) / jnp.maximum(found.sum(1), 1)
+    return jnp.where(found, jnp.sqrt(jnp.where(found, -nearest, 0.0)), jnp.inf)
