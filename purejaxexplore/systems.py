@@ -54,9 +54,17 @@ SYSTEMS: dict[str, tuple[str, str]] = {
         "purejaxexplore.learners.lesson",
         "options that act at random, persistently, by curiosity or by the task's values, learned with both rewards",
     ),
+    "latent_go_explore": (
+        "purejaxexplore.go_explore.latent",
+        "Go-Explore without cells: explore from states whose learned embedding is rare",
+    ),
     "map_elites": (
         "purejaxexplore.quality_diversity.map_elites",
         "the best solution of every cell of a descriptor space, varied at random",
+    ),
+    "policy_go_explore": (
+        "purejaxexplore.go_explore.policy_based",
+        "a goal-conditioned policy returns along stored routes, then explores: nothing is restored",
     ),
     "ppo": ("purejaxexplore.learners.ppo", "proximal policy optimization with any number of reward streams"),
     "random_policy": (

@@ -24,6 +24,10 @@ ROOT = Path(__file__).parents[2]
         ),
         pytest.param("robustify_key_rooms.py", {"robustify_key_rooms"}, id="go_explore_robustify"),
         pytest.param(
+            "policy_go_explore_key_rooms.py", {"policy_go_explore_key_rooms"}, id="go_explore_policy_based"
+        ),
+        pytest.param("latent_go_explore_maze.py", {"latent_go_explore_maze"}, id="go_explore_latent"),
+        pytest.param(
             "intelligent_go_explore.py",
             {"ige_noisy_judge", "ige_pure_noise", "ige_action_choice", "ige_learned_judge"},
             id="go_explore_intelligent",
