@@ -6,7 +6,7 @@ The interface of policies is in :mod:`purejaxexplore.bandits.policy`, that of wo
 """
 
 from purejaxexplore.bandits.bandit import bandit
-from purejaxexplore.bandits.delays import batched, delayed, randomly_delayed
+from purejaxexplore.bandits.delays import batched, delayed, in_blocks, randomly_delayed
 from purejaxexplore.bandits.explore_first import (
     EpsilonGreedyConfig,
     ExploreFirstConfig,
@@ -59,7 +59,7 @@ __all__ = [
     "Policy", "RepeatedExposureConfig", "SlidingWindowUCBConfig", "SquareCBConfig", "SuccessiveEliminationConfig",
     "UCB1Config", "UCBVConfig", "bandit", "batched", "bayes_ucb", "beta_thompson", "decaying_epsilon_greedy",
     "delayed", "discounted_ucb", "epsilon_greedy", "exp3", "exp3_ix", "exp3_s", "exp4", "explore_first",
-    "gaussian_thompson", "hedge", "ids", "imed", "kl_ucb", "lin_ucb", "linear_thompson", "mbe", "moss",
-    "network_regressor", "oful", "randomly_delayed", "repeated_exposure", "ridge_regressor", "sliding_window_ucb",
-    "square_cb", "successive_elimination", "tsallis_inf", "ucb1", "ucb_tuned", "ucb_v",
+    "gaussian_thompson", "hedge", "ids", "imed", "in_blocks", "kl_ucb", "lin_ucb", "linear_thompson", "mbe",
+    "moss", "network_regressor", "oful", "randomly_delayed", "repeated_exposure", "ridge_regressor",
+    "sliding_window_ucb", "square_cb", "successive_elimination", "tsallis_inf", "ucb1", "ucb_tuned", "ucb_v",
 ]  # fmt: skip

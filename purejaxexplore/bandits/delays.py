@@ -1,8 +1,9 @@
-"""Feedback that comes late: any policy, with what it learns from held back.
+"""Feedback that comes late, and decisions that last: any policy, with what it learns from held back.
 
 * :func:`batched`: everything seen is used from the end of a batch on; in between the policy acts on what it knew.
 * :func:`delayed`: the feedback of a pull comes a fixed number of pulls later.
 * :func:`randomly_delayed`: it comes after a random number of pulls, in the order in which it arrives.
+* :func:`in_blocks`: every choice is played several times in a row, and its mean value is what is seen.
 
 Joulani, Gyorgy and Szepesvari (2013), "Online learning under delayed feedback": a delay adds to the regret of
 independent rewards, and multiplies it by a power of itself for an adversary.
@@ -39,6 +40,21 @@ class DelayedState(NamedTuple):
     inner: Any
     pending: Any
     due: jax.Array
+
+
+class BlockState(NamedTuple):
+    """Attributes:
+    inner: the policy's own state.
+    action, aux: of this block.
+    played: i32[], pulls of this block so far.
+    total: f32[K], sum of the values of this block.
+    """
+
+    inner: Any
+    action: jax.Array
+    aux: Aux
+    played: jax.Array
+    total: jax.Array
 
 
 def batched(policy: Policy, size: int) -> Policy:
@@ -87,6 +103,38 @@ def randomly_delayed(policy: Policy, draw: Callable[[jax.Array], jax.Array], lon
     require_at_least(0, longest=longest)
     _require_shorter("longest", longest, policy.spec.horizon)
     return _late(policy, longest, lambda key: jnp.clip(draw(key), 0, longest).astype(jnp.int32), one_a_pull=False)
+
+
+def in_blocks(policy: Policy, length: int) -> Policy:
+    """``policy`` that plays every choice ``length`` times in a row and then sees the mean of each value.
+
+    Dekel, Tewari and Arora (2012), "Online bandit learning against an adaptive adversary: from regret to policy
+    regret". An arm counts as seen where the last pull of the block shows it.
+
+    Raises:
+        ValueError: ``length`` is not positive, or not below the horizon of the world.
+    """
+    require_at_least(1, length=length)
+    _require_shorter("length", length, policy.spec.horizon)
+
+    def init(key):
+        inner = policy.init(key)
+        _, action, _, aux = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), _first_item(policy, inner))
+        return BlockState(inner, action, aux, jnp.int32(0), jnp.zeros(policy.spec.num_arms))
+
+    def act(noise, state, observation):
+        return _where(state.played == 0, policy.act(noise, state.inner, observation), (state.action, state.aux))
+
+    def update(state, observation, action, feedback, aux):
+        total = state.total + jnp.where(feedback.seen, feedback.value, 0.0)
+        mean = feedback._replace(value=jnp.where(feedback.seen, total / length, jnp.nan))
+        over = state.played + 1 >= length
+        inner = _where(over, policy.update(state.inner, observation, action, mean, aux), state.inner)
+        return BlockState(
+            inner, action, aux, jnp.where(over, 0, state.played + 1), jnp.where(over, 0.0, total)
+        )
+
+    return _wrapped(policy, init, act, update, lambda state: state.inner)
 
 
 def _late(policy, longest, draw, one_a_pull) -> Policy:

@@ -38,6 +38,7 @@ UNIT = {
     "sliding_window_ucb": lambda spec: b.sliding_window_ucb(spec, b.SlidingWindowUCBConfig(5)),
     "hedge": lambda spec: b.hedge(spec, b.ExponentialConfig(T)),
     "batched": lambda spec: b.batched(b.imed(spec), 4),
+    "in_blocks": lambda spec: b.in_blocks(b.exp3(spec, b.ExponentialConfig(T)), 3),
     "delayed": lambda spec: b.delayed(b.tsallis_inf(spec), 3),
     "randomly_delayed": lambda spec: b.randomly_delayed(
         b.exp3(spec, b.ExponentialConfig(T)), lambda key: jax.random.randint(key, (), 0, 4), 3
