@@ -331,11 +331,11 @@ def policy_go_explore(
             mean = weighted_mean(advantages, weight)
             spread = jnp.sqrt(weighted_mean(jnp.square(advantages - mean), weight))
             advantages = (advantages - mean) / (spread + 1e-8)
-        # What has no weight is no longer than its target away from it, and pays nothing.
+        # Steps without weight (random actions among them, whose log-probability is none) pay nothing.
         values, old = (
             jnp.where(weight[:, None] > 0, v, batch.targets) for v in (value(params, batch.obs), batch.values)
         )
-        ratio = jnp.exp(policy.log_prob(batch.action) - batch.log_prob)
+        ratio = jnp.exp(jnp.where(weight > 0, policy.log_prob(batch.action) - batch.log_prob, 0.0))
         value_term = value_loss(values, old, batch.targets, hyper.clip_ratio, hyper.clip_values)
         terms = {
             "policy_loss": policy_loss(ratio, advantages * weight, hyper.clip_ratio),

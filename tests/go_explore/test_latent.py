@@ -96,6 +96,7 @@ def test_contract_of_latent():
     check_algorithm(latent_go_explore(env, env.default_params, SMALL), num_steps=2)
 
 
+@pytest.mark.slow
 def test_a_discrete_world_is_explored_to_its_end():
     env, params = Corridor(8), CorridorParams(max_steps_in_episode=30, random_start=False)
     config = SMALL.replace(module="forward", geometric=0.3, num_updates=20)

@@ -188,6 +188,7 @@ def test_it_learns_to_return_and_finds_the_end(line):
     assert (state.archive.tie[: LENGTH - 1] == jnp.arange(7)).all()
 
 
+@pytest.mark.slow
 def test_a_network_sees_the_way_to_the_goal(line):
     config = SMALL.replace(ppo=PPO.replace(network="mlp", hidden_sizes=(8,)), num_cells=LENGTH, max_route=3)
     algorithm = policy_go_explore(*line, config, position=position, cell=cell)
