@@ -150,7 +150,7 @@ def draw(found: dict[str, tuple[np.ndarray, np.ndarray]], path: Path) -> None:
             ax.fill_between(n, low, high, color=look.color, alpha=0.18, linewidth=0)
         ax.plot(n, 1.0 / n, color=REFERENCE, linestyle="--", linewidth=1.0, zorder=4, label="1/n")
         ax.set(xscale="log", yscale="log", xlabel="Visits n of a state", ylabel="Prediction error")
-        ax.set_ylim(1e-7, None)
+        ax.set_ylim(1e-10, None)
         ax.set_title("Decayed steps")
         figure.legend(loc="outside upper left", ncols=3, columnspacing=1.2, labelcolor=INK)
         figure.savefig(path, dpi=200)
