@@ -5,16 +5,24 @@ compared with ``random``, the least that exploring at the same batch can cost: t
 actions, automatic resets, every observation consumed by a sum, nothing remembered. A lane of Go-Explore whose episode
 ended waits for the end of the rollout; only the steps that it executed count for its speed, and ``executed`` is their
 share. ``fraction`` is Go-Explore's speed over that of random play, ``fraction_of_slots`` the same with waiting
-counted as stepping. Both take turns in one process with a 2048 matrix product. One JSON line a horizon goes to
-``experiments/results/benchmarks/go_explore.jsonl``.
+counted as stepping. Both take turns in one process with a 2048 matrix product.
+
+``memory`` compares what the compiler plans for one iteration of many seeds, the state donated, with the bytes that
+should do, C (28 + S + 4) + 4 T B + 3 B k (16 + S) a seed, where S is the packed state and its length.
+``insertion`` times one insertion into a table of 2^20 slots with payloads of 64 bytes.
+
+One JSON line a row goes to ``experiments/results/benchmarks/go_explore.jsonl``.
 
     python experiments/benchmarks/go_explore.py --horizons 25 100
+    python experiments/benchmarks/go_explore.py --parts memory
 """
 
 import timing  # first: gymnax starts the backend when it is imported
 
 # isort: split
 import dataclasses
+import os
+import statistics
 import sys
 from typing import Any
 
@@ -23,6 +31,7 @@ import jax.numpy as jnp
 import tyro
 
 import purejaxexplore as pjx
+from purejaxexplore import archives
 from purejaxexplore.go_explore.explore import GoExploreConfig, go_explore
 
 
@@ -30,6 +39,8 @@ from purejaxexplore.go_explore.explore import GoExploreConfig, go_explore
 class Args:
     """What to measure."""
 
+    parts: tuple[str, ...] = ("speed", "memory", "insertion")
+    """of speed, memory, insertion"""
     env: str = "KeyRooms"
     """a name that purejaxexplore.make knows"""
     num_seeds: int = 32
@@ -97,9 +108,65 @@ def run_together(args: Args, horizon: int) -> dict[str, Any]:
     return row | {"peak_rss_mb": timing.peak_rss_mb()}
 
 
+def plan_memory(num_seeds: int) -> dict[str, Any]:
+    """What one iteration of all seeds needs, in the sheet's setting of KeyRooms: nothing is run."""
+    env, env_params = pjx.make("KeyRooms")
+    config = GoExploreConfig(num_lanes=16, horizon=30, capacity=2048, num_iterations=300)
+    algorithm = go_explore(env, env_params, config)
+    keys = jax.random.split(jax.random.key(0), num_seeds)
+    state = jax.eval_shape(jax.vmap(algorithm.init), keys)
+    step = timing.compile_ahead(lambda state, keys: jax.vmap(algorithm.step)(keys, state), state, keys, donate=(0,))
+    record = sum(leaf.nbytes for leaf in jax.tree.leaves(env.pack(env.reset_env(keys[0], env_params)[1]))) + 4
+    table = config.capacity * (28 + record + 4)
+    formula = table + 4 * 300 * config.num_lanes + 3 * config.num_lanes * config.horizon * (16 + record)
+    per_seed = step.planned_mb * 1e6 / num_seeds
+    return {
+        "num_seeds": num_seeds, "record_bytes": record, "planned_bytes_per_seed": per_seed,
+        "formula_bytes_per_seed": formula, "planned_over_formula": per_seed / formula,
+        "planned_gb": step.planned_mb / 1e3,
+    }  # fmt: skip
+
+
+def time_insertion(batch: int, rounds: int) -> dict[str, Any]:
+    """Milliseconds of an insertion of random records into a table of 2^20 slots, among 16 of a program."""
+    capacity, record = 2**20, jnp.zeros(16, jnp.int32)
+    slots, scores, ties = jax.random.randint(jax.random.key(0), (3, 16, batch), 0, capacity)
+    payload = jnp.zeros((batch, 16), jnp.int32)
+
+    def empty():
+        return (archives.init(record, capacity, ("tie", "node", "seen", "chosen", "fresh")),)
+
+    def insert_all(archive):
+        def insert(archive, candidates):
+            slot, score, tie = candidates
+            score = score.astype(jnp.float32)
+            return archives.insert(archive, slot, score, payload, tie=tie, node=tie)[0], None
+
+        return jax.lax.scan(insert, archive, (slots, scores, ties))[0]
+
+    program = timing.compile_ahead(insert_all, *empty(), donate=(0,))
+    times = [timing.seconds(timing.Turn(empty, program.call)) for _ in range(rounds + 1)][1:]
+    return {
+        "slots": capacity, "batch": batch, "best_ms": 1e3 * min(times) / 16,
+        "median_ms": 1e3 * statistics.median(times) / 16,
+    }  # fmt: skip
+
+
 def main(args: Args) -> None:
+    """Measures the parts that are asked for."""
     if args.smoke:
         args = dataclasses.replace(args, num_seeds=2, horizons=(10,), min_steps=1, rounds=1)
+    load = os.getloadavg()[0]
+    if "memory" in args.parts:
+        for num_seeds in (2,) if args.smoke else (64, 1024):
+            row = timing.in_fresh_process(plan_memory, num_seeds)
+            timing.emit("go_explore", args.smoke, part="memory", env="KeyRooms", **row)
+    if "insertion" in args.parts:
+        for batch in (16,) if args.smoke else (1600, 16_384, 131_072):
+            row = timing.in_fresh_process(time_insertion, batch, args.rounds)
+            timing.emit("go_explore", args.smoke, part="insertion", load_average=load, rounds=args.rounds, **row)
+    if "speed" not in args.parts:
+        return
     for horizon in args.horizons:
         row = timing.in_fresh_process(run_together, args, horizon)
         timing.emit(

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from purejaxexplore.envs.grids import pyramid_pictures, pyramid_rules, pyramid_tables
+from purejaxexplore.envs.grids import pyramid_pictures, pyramid_rules, pyramid_shrunk, pyramid_tables
 from purejaxexplore.envs.grids.pyramid import GRACE, Pyramid, PyramidState
 from purejaxexplore.envs.grids.pyramid_route import ROUTE, actions
 from purejaxexplore.envs.grids.pyramid_rules import ACTIONS, FALL, JUMP, ON_LADDER, ON_ROPE, STAND
@@ -383,6 +383,15 @@ def test_shrunk_pictures_equal_the_shrunk_frame(game):
     frames, shrunk = (np.asarray(x, np.float64) for x in draw(states))
     np.testing.assert_allclose(shrunk, rows @ frames @ columns.T, rtol=1e-5)
     assert len(np.unique(states.room)) == 24
+
+
+def test_small_pictures_are_made_anew_by_every_program(game):
+    """What they keep between programs is no part of one."""
+    pyramid_shrunk.small.cache_clear()
+    env = Pyramid("small")
+    first, second = (np.asarray(jax.jit(lambda state, n=n: n * env.get_obs(state))(game.start)) for n in (1, 2))
+    assert first.shape == (14, 14, 1) and 0 <= first.min() < first.max() <= 1
+    np.testing.assert_array_equal(2 * first, second)
 
 
 def test_the_creatures_of_a_room_never_overlap():

@@ -65,7 +65,7 @@ def shrinking(rows: jax.Array, columns: jax.Array) -> Callable[[Any], jax.Array]
     layers = _layers()
     with jax.ensure_compile_time_eval():  # at once where the weights are known, else as part of the program
         rooms, objects, icons, tall, wide = _shrunk_layers(jnp.asarray(rows), jnp.asarray(columns))
-    pixels = jnp.asarray(layers.pixels)
+        pixels = jnp.asarray(layers.pixels)
 
     def shrink(state):
         tick, lit = rules.room_now(state.room, state.level, state.time), rules.lit(state)
