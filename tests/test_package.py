@@ -50,7 +50,7 @@ def test_every_public_name_resolves(package):
 
 
 def test_every_module_imports_and_its_public_names_exist():
-    optional = ("navix", "craftax", "brax", "xminigrid")
+    optional = ("navix", "craftax", "brax", "xminigrid", "jaxtari")
     for info in pkgutil.walk_packages(pjx.__path__, "purejaxexplore."):
         try:
             module = import_module(info.name)
