@@ -8,7 +8,7 @@ PY = $(VENV)/bin/python
 PIP = $(PY) -m pip install --quiet --disable-pip-version-check --constraint .ci/constraints.txt
 EXPERIMENTS = $(wildcard experiments/*.py)
 EXAMPLES = $(wildcard experiments/examples/*.py)
-BENCHMARKS = imports stepping archive go_explore quality_diversity ppo
+BENCHMARKS = imports stepping archive go_explore quality_diversity ppo bonuses bandits
 
 EVERYWHERE = contract or runner_run or test_package or test_nets or test_algorithm or test_cli or test_hang
 

@@ -122,7 +122,11 @@ def load_ledger(directory: str | os.PathLike = RESULTS) -> list[Claim]:
 
 
 def systems_table(directory: str | os.PathLike = RESULTS, relative_to: str | os.PathLike = ".") -> str:
-    """The ledger as a Markdown table, one row a claim; links are relative to ``relative_to``."""
+    """The ledger as a Markdown table, one row a claim; links are relative to ``relative_to``.
+
+    Of the source it shows the authors and the year, and of the statistic what stands before the first semicolon: the
+    whole is in the file that the row links to.
+    """
     link = Path(os.path.relpath(directory, relative_to)).as_posix()
     rows = [
         "| system | claim | effect (95 % interval) | seeds | steps | verdict |",
@@ -131,7 +135,7 @@ def systems_table(directory: str | os.PathLike = RESULTS, relative_to: str | os.
     for claim in load_ledger(directory):
         cells = (
             f"[{claim.name.replace('_', ' ')}]({link}/{claim.name}.json)",
-            f"{claim.claim} ({claim.source})",
+            f"{claim.claim} ({_authors(claim.source)})",
             _effect_text(claim),
             str(len(claim.judging_seeds)),
             f"{claim.env_steps:,}",
@@ -285,7 +289,13 @@ def _effect_text(claim: Claim) -> str:
     if claim.effect is None:
         return "not measured"
     value, low, high = (f"{x:.3g}" for x in claim.effect)
-    return f"{value} [{low}, {high}] {claim.statistic}"
+    return f"{value} [{low}, {high}] {claim.statistic.split(';')[0]}"
+
+
+def _authors(source: str) -> str:
+    """``"A and B (2018), A title" -> "A and B 2018"``; a source without a year stays."""
+    found = re.match(r"([^(]*) \((\d{4})\)", source)
+    return f"{found[1]} {found[2]}" if found else source
 
 
 def _cell(text: str) -> str:
