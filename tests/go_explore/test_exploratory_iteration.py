@@ -67,7 +67,7 @@ def test_priorities_are_shrunk_to_their_mean_and_empty_slots_have_none():
 
 
 def test_a_history_used_twice_keeps_the_higher_priority_and_the_lowest_leave():
-    buffer = refresh(buffer_of([0.1, 0.2, 0.3, 0.4]), jnp.array([1, 1, 3, 4]), jnp.array([0.05, 0.15, 0.0, 9.0]))
+    buffer = refresh(buffer_of([0.1, 0.2, 0.3, 0.4]), jnp.array([1, 1, 3, 4]), jnp.array([0.15, 0.05, 0.0, 9.0]))
     np.testing.assert_allclose(buffer.score, [0.1, 0.15, 0.3, 0.0])
     place, _ = lowest_slots(buffer, jnp.array([0.2, 0.01]), jnp.ones(2, bool))
     assert place.tolist() == [3, 4]  # 0.2 takes the place of 0.0; 0.01 is stored nowhere
