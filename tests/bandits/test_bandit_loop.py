@@ -79,7 +79,7 @@ def test_instances_and_settings_may_be_traced():
     means, alpha = jnp.array([[0.7, 0.5, 0.2], [0.1, 0.2, 0.9]]), jnp.array([0.5, 2.0])
     grid = jax.jit(jax.vmap(jax.vmap(run, (None, 0)), (0, None)))(means, alpha)
     assert grid.shape == (2, 2, 3)
-    np.testing.assert_array_equal(grid[1, 0], jax.jit(run)(tuple(map(float, means[1])), 0.5))
+    np.testing.assert_array_equal(grid[1, 0], jax.jit(run)(means[1], 0.5))
 
 
 def test_two_policies_meet_the_same_noise():
