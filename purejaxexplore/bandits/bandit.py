@@ -14,7 +14,7 @@ from purejaxexplore.algorithm import Algorithm
 from purejaxexplore.bandits.policy import Policy
 from purejaxexplore.blocks.sums import Sum, add, zero_sum
 from purejaxexplore.checks import require_at_least
-from purejaxexplore.envs.bandits.world import World, chosen_arms, require_spec
+from purejaxexplore.envs.bandits.world import Spec, World, chosen_arms, require_spec
 
 
 class BanditState(NamedTuple):
@@ -66,9 +66,9 @@ def bandit(policy: Policy, world: World, *, pulls: int = 1) -> Algorithm:
         raise TypeError(f"world={type(world).__name__}: expected a World, e.g. bernoulli((0.5, 0.4))")
     require_at_least(1, pulls=pulls)
     spec = require_spec(world.spec)
-    for field in ("num_arms", "action", "context_dim", "per_arm", "num_resources", "num_chosen", "low", "high"):
+    for field in Spec._fields:
         ours, theirs = getattr(policy.spec, field), getattr(spec, field)
-        if ours != theirs:
+        if ours != theirs and field not in ("stationary", "horizon"):
             raise ValueError(f"{field}={ours!r} of the policy: expected {theirs!r}, that of the world")
     may_end = policy.stopped is not None or spec.num_resources > 0
     points, single = spec.action == "point", spec.action == "index"

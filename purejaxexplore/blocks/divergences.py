@@ -42,12 +42,12 @@ def kl_upper(p: jax.Array, d: jax.Array) -> jax.Array:
     drops ``-p ln q >= 0``.
     """
     p = jnp.clip(p, EDGE, 1 - EDGE)
-    log_p, log_rest = jnp.log(p), jnp.log1p(-p)
+    log_p, log_rest = jnp.log(p), jnp.log(1 - p)
     entropy = -p * log_p - (1 - p) * log_rest
-    q = jnp.minimum(p + jnp.sqrt(d / 2), -jnp.expm1(-(d + entropy) / (1 - p)))
+    q = jnp.minimum(p + jnp.sqrt(d / 2), 1 - jnp.exp(-(d + entropy) / (1 - p)))
     for _ in range(_NEWTON_STEPS):
         q = jnp.clip(q, p, 1 - 1e-7)
-        excess = -entropy - p * jnp.log(q) - (1 - p) * jnp.log1p(-q) - d
+        excess = -entropy - p * jnp.log(q) - (1 - p) * jnp.log(1 - q) - d
         slope = (q - p) / (q * (1 - q))
         q = q - jnp.maximum(excess, 0.0) / jnp.maximum(slope, 1e-20)
     return jnp.clip(q, p, 1.0)

@@ -28,7 +28,7 @@ def gamma_fixed(key: jax.Array, shape: jax.Array, tries: int = 2) -> jax.Array:
     d = shape - 1 / 3
     root = 1 + normal / jnp.sqrt(9 * d)
     cube = jnp.where(root > 0, root, 1.0) ** 3
-    good = (root > 0) & (jnp.log1p(-uniform) < jnp.square(normal) / 2 + d * (1 - cube + jnp.log(cube)))
+    good = (root > 0) & (jnp.log(1 - uniform) < jnp.square(normal) / 2 + d * (1 - cube + jnp.log(cube)))
     sample = cube[-1]
     for attempt in range(tries - 2, -1, -1):
         sample = jnp.where(good[attempt], cube[attempt], sample)

@@ -46,6 +46,7 @@ def test_counts_and_regret_are_those_of_a_loop_by_hand():
         (lambda: bernoulli((0.5, 0.1), feedback="semi", num_chosen=3), "num_chosen=3"),
         (lambda: bandit(POLICY, WORLD, pulls=0), "pulls=0"),
         (lambda: bandit(POLICY, bernoulli((0.5, 0.1))), "num_arms=3 of the policy: expected 2"),
+        (lambda: bandit(POLICY, bernoulli((0.7, 0.5, 0.2), feedback="full")), "feedback='bandit' of the policy"),
         (lambda: ucb1(WORLD.spec, UCB1Config(alpha=-1.0)), "alpha=-1.0"),
     ],
 )
@@ -65,6 +66,29 @@ def test_bad_input_is_refused_in_one_line(make, message):
 def test_wrong_types_are_refused(make, message):
     with pytest.raises(TypeError, match=message):
         make()
+
+
+def test_instances_and_settings_may_be_traced():
+    """One program for a grid of instances and settings gives what a program for each gives."""
+
+    def run(means, alpha):
+        world = bernoulli(means)
+        algorithm = bandit(ucb1(world.spec, UCB1Config(alpha)), world, pulls=30)
+        return make_train(algorithm, 1)(jax.random.key(7))[0].counts
+
+    means, alpha = jnp.array([[0.7, 0.5, 0.2], [0.1, 0.2, 0.9]]), jnp.array([0.5, 2.0])
+    grid = jax.jit(jax.vmap(jax.vmap(run, (None, 0)), (0, None)))(means, alpha)
+    assert grid.shape == (2, 2, 3)
+    np.testing.assert_array_equal(grid[1, 0], jax.jit(run)(means[1], 0.5))
+
+
+def test_two_policies_meet_the_same_noise():
+    """Common random numbers: where both play arm 0 at the same pull, they earn the same."""
+    world = bernoulli((0.5, 0.5, 0.5))
+    first, second = (bandit(ucb1(world.spec, UCB1Config(alpha)), world) for alpha in (0.1, 5.0))
+    runs = [jax.jit(make_train(algorithm, 40))(jax.random.key(1))[1] for algorithm in (first, second)]
+    total = [np.asarray(run["reward"]) * np.arange(1, 41) for run in runs]
+    np.testing.assert_allclose(np.diff(total[0]), np.diff(total[1]), atol=1e-4)
 
 
 def test_shuffling_moves_arms_and_keeps_them():
