@@ -44,6 +44,10 @@ CRITERION = (
     "without noise coverage >= any stored state + 10 points (95 % paired bootstrap interval above 0); with 8 noise"
     " dimensions raw cells within 5 points of any stored state, and the embedding keeps >= 85 % of its own coverage"
 )
+REASON = (
+    "the criterion as written; 2 dimensions were chosen on the tuning seeds, where the paper's 16 kept 57 % under"
+    " noise; no baseline was tuned"
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -157,7 +161,7 @@ def judge(final: dict, args: Args) -> Path:
         f" noise raw cells are {100 * left:.1f} points above any stored state and the embedding keeps"
         f" {100 * kept:.0f} % of its coverage; coverage in %: {numbers}",
         verdict=("holds" if holds else "does not hold") if enough else "not judged",
-        reason="the criterion as written" if enough else "fewer than 20 seeds",
+        reason=REASON if enough else "fewer than 20 seeds",
         command=f"python {SCRIPT} --seeds {args.seeds} --first-seed {args.first_seed}",
         family="go_explore",
         directory=args.results,

@@ -21,7 +21,7 @@ from purejaxexplore.archives.packing import like
 from purejaxexplore.checks import require_at_least
 from purejaxexplore.envs.wrappers import Wrapper
 
-MAX_CELLS = 2**15 - 1  # a cell's id fits 16 bits
+MAX_CELLS = 2**15 - 1  # a cell's id fits 16 bits, and so do the steps of a route, which stop counting there
 
 
 class Route(NamedTuple):
@@ -78,7 +78,7 @@ def extend(route: Route, dwell: jax.Array, cell: jax.Array, action: jax.Array, g
     stays = at == last
     dwell = dwell + 1
     here, left = place == at, place == last
-    time = route.times[last] + dwell
+    time = jnp.minimum(route.times[last] + dwell, MAX_CELLS)
     grown = Route(
         cells=jnp.where(here & appended, cell, route.cells),
         actions=jnp.where(left & appended, action.astype(jnp.uint8), route.actions),
@@ -194,7 +194,8 @@ class FollowRoute(Wrapper):
         table: show numbers; needs ``state_id``.
 
     Raises:
-        TypeError: the actions are not discrete, or a table for an environment that does not number its states.
+        TypeError: the actions are not discrete, at most 256 of them, or a table for an environment that does not number
+            its states.
         ValueError: ``max_route`` is not positive.
     """
 
@@ -202,8 +203,9 @@ class FollowRoute(Wrapper):
         super().__init__(env)
         require_at_least(2, max_route=max_route)
         params = env.default_params
-        if not isinstance(env.action_space(params), spaces.Discrete):
-            raise TypeError(f"actions of {env.name}: expected a Discrete space")
+        space = env.action_space(params)
+        if not isinstance(space, spaces.Discrete) or space.n > 256:
+            raise TypeError(f"actions of {env.name}: expected a Discrete space of at most 256, not {space!r}")
         if table and not hasattr(env, "state_id"):
             raise TypeError(f"{env.name} does not number its states: wrap it in StateId first, or use network='mlp'")
         self._cell, self._position, self.max_route, self.table = cell, position, max_route, table
