@@ -253,7 +253,8 @@ class ActionValues(nn.Module):
             x = NoisyDense(size, self.noise_scale)(x) if self.noisy else _dense(size, 2**0.5)(x)
             x = nn.LayerNorm()(x) if self.layer_norm else x
             x = ACTIVATIONS[self.activation](x)
-            self.sow("activations", "hidden", x)
+            if not self.is_initializing():
+                self.sow("activations", "hidden", x)
         x = NoisyDense(outputs, self.noise_scale)(x) if self.noisy else _dense(outputs, 1.0)(x)
         return x.reshape((*x.shape[:-1], self.num_actions, self.num_values))
 

@@ -238,8 +238,7 @@ def dqn(
         return state, steps, finished, features, rewards
 
     def fresh(network, key, obs, features):
-        variables = jax.vmap(lambda key: network.init(key, obs, features))(jax.random.split(key, E))
-        return {"params": variables["params"]}
+        return jax.vmap(lambda key: network.init(key, obs, features))(jax.random.split(key, E))
 
     def init(key):
         key_reset, key_first, key_bonus, key_net, key_prior, key_explorer, key_fill = jax.random.split(key, 7)

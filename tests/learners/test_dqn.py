@@ -16,6 +16,7 @@ from purejaxexplore.bonuses.sofe import sofe
 from purejaxexplore.envs.wrappers import ObserveStateId
 from purejaxexplore.learners.dqn import DQNConfig, bootstrap, dqn, ensemble_loss
 from purejaxexplore.learners.explorers import bootstrapped, parameter_noise, uniform_mixture
+from purejaxexplore.learners.plasticity import adaptive_replay_ratio
 from purejaxexplore.learners.ppo import PPOConfig, ppo
 from purejaxexplore.learners.streams import Stream
 from purejaxexplore.testing import check_algorithm
@@ -44,6 +45,18 @@ def test_contract_with_every_kind_of_stream(corridor):
 def test_contract_with_noise_in_the_weights(cartpole):
     check_algorithm(dqn(*cartpole, TINY.replace(noisy=True, double=False)))
     check_algorithm(dqn(*cartpole, TINY.replace(layer_norm=True), explorer=parameter_noise()))
+
+
+@pytest.mark.parametrize(
+    "change, explorer",
+    [({"noisy": True, "double": False}, None), ({"layer_norm": True}, parameter_noise()), ({"num_heads": 3}, None)],
+)
+def test_every_kind_of_network_keeps_its_types(cartpole, change, explorer):
+    algorithm = dqn(*cartpole, TINY.replace(**change), explorer=explorer)
+    fresh = jax.eval_shape(algorithm.init, jax.random.key(0))
+    after, _ = jax.eval_shape(algorithm.step, jax.random.key(0), fresh)
+    assert jax.tree.map(lambda x: (x.shape, x.dtype), after) == jax.tree.map(lambda x: (x.shape, x.dtype), fresh)
+    assert set(fresh.params) == {"params"}
 
 
 def test_metrics_of_streams_stand_side_by_side(corridor):
@@ -224,6 +237,8 @@ def test_refuses_parts_that_do_not_fit(cartpole, numbered):
         dqn(*cartpole, TINY, explorer=parameter_noise())
     with pytest.raises(ValueError, match="network='table': expected noisy=False"):
         dqn(*numbered, TABLE.replace(noisy=True))
+    with pytest.raises(ValueError, match="network='table': expected no plasticity"):
+        dqn(*numbered, TABLE, plasticity=adaptive_replay_ratio(1, 1))
     with pytest.raises(ValueError, match="actions of Pendulum-v1: expected a Discrete space"):
         dqn(*make("Pendulum-v1"), TINY, explorer=uniform_mixture(0.0)._replace(discrete_only=False))
     with pytest.raises(ValueError, match="explorer is for learners of action values"):
