@@ -13,6 +13,7 @@ cell. Every ``shift_every`` steps, by a clock that all lanes share, the world ch
 Three actions (forward, turn left, turn right). One sees 11 x 11 cells, turned so that ahead is up.
 """
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -21,7 +22,7 @@ import numpy as np
 from flax import struct
 from gymnax.environments import environment, spaces
 
-from purejaxexplore.checks import choice
+from purejaxexplore.checks import choice, require_at_least
 from purejaxexplore.envs.grids import tiles
 from purejaxexplore.envs.grids.squares import DOWN_RIGHT
 
@@ -57,10 +58,21 @@ class JellyParams(environment.EnvParams):
     Attributes:
         max_steps_in_episode: length of a life in steps; by default longer than any run.
         shift_every: steps between two shifts, 1 or more.
+        starts: i8[K, 1024], what may lie on each cell at the start: a bank, as a reset must not cost a shuffle.
     """
 
     max_steps_in_episode: int = 1_000_000_000
     shift_every: int = 60_000
+    starts: jax.Array | None = None
+
+
+@partial(jax.jit, static_argnums=1)
+def strew(key: jax.Array, num_levels: int) -> jax.Array:
+    """51 things of each kind on 1,024 cells, none in the middle, i8[K, 1024]."""
+    things = jnp.repeat(jnp.array([EMPTY, A, B], jnp.int8), np.array([SIDE**2 - 1 - 2 * NUM_EACH, NUM_EACH, NUM_EACH]))
+    middle = SIDE // 2 * (SIDE + 1)
+    shuffled = jax.vmap(lambda k: jax.random.permutation(k, things))(jax.random.split(key, num_levels))
+    return jnp.insert(shuffled, middle, jnp.int8(EMPTY), axis=1)
 
 
 class JellyLite(environment.Environment[JellyState, JellyParams]):
@@ -68,26 +80,31 @@ class JellyLite(environment.Environment[JellyState, JellyParams]):
 
     Args:
         shift: what changes, one of ``"none"``, ``"sign_flip"``, ``"gradual"``, ``"colour_swap"``, ``"rotation"``.
+        num_levels: K, starts in the bank.
 
     Raises:
-        ValueError: ``shift`` is none of these.
+        ValueError: an argument outside its range.
     """
 
-    def __init__(self, shift: str = "sign_flip"):
+    def __init__(self, shift: str = "sign_flip", num_levels: int = 64):
         super().__init__()
         choice("shift", shift, SHIFTS)
-        self.shift = shift
+        require_at_least(1, num_levels=num_levels)
+        self.shift, self.num_levels = shift, num_levels
 
     @property
     def default_params(self) -> JellyParams:
-        return JellyParams()
+        """The bank of key 0."""
+        return self.sample_params(jax.random.key(0), JellyParams())
+
+    def sample_params(self, key: jax.Array, params: JellyParams) -> JellyParams:
+        """``params`` with another bank."""
+        return params.replace(starts=strew(key, self.num_levels))
 
     def reset_env(self, key: jax.Array, params: JellyParams) -> tuple[jax.Array, JellyState]:
         """A fresh life in the middle: ``key -> (observation, state)``."""
-        order = jnp.argsort(jax.random.bits(key, (SIDE**2,)))
-        things = jnp.where(order < NUM_EACH, A, jnp.where(order < 2 * NUM_EACH, B, EMPTY)).astype(jnp.int8)
+        things = params.starts[jax.random.randint(key, (), 0, self.num_levels)]
         middle = jnp.int32(SIDE // 2)
-        things = things.at[middle * SIDE + middle].set(EMPTY)
         state = JellyState(middle, middle, jnp.int32(0), things, jnp.int32(0))
         return self.get_obs(state, params), state
 
