@@ -101,7 +101,7 @@ def main(args: Args) -> None:
             name: {metric: np.asarray(run.metrics[metric])[i, j] for metric in ("coverage", "env_steps")}
             for i, name in enumerate(RULES)
         }
-        figure = analysis.learning_curves(shown, "coverage", title=f"KeyRooms, actions repeated with {repeat}")
+        figure = analysis.learning_curves(shown, "coverage", title=f"KeyRooms, repetition {repeat}")
         path = args.results / f"go_explore_weights_{round(100 * repeat)}.png"
         figure.savefig(path, dpi=200)
         print("written:", path)
