@@ -79,6 +79,7 @@ SYSTEMS: dict[str, tuple[str, str]] = {
 """Name -> (module of the factory, one line)."""
 
 BONUSES: dict[str, tuple[str, str]] = {
+    "apt": ("purejaxexplore.bonuses.apt", "particle entropy in the features of an inverse model"),
     "byol_explore": (
         "purejaxexplore.bonuses.byol_explore",
         "the error of predicting latents of the future, of a slow encoder, over several steps",
@@ -87,6 +88,7 @@ BONUSES: dict[str, tuple[str, str]] = {
         "purejaxexplore.bonuses.counts",
         "1/sqrt(n) for the n-th visit of a state, per episode or lifelong",
     ),
+    "coverage_gain": ("purejaxexplore.bonuses.submodular", "what a step newly covers in its episode"),
     "diayn": ("purejaxexplore.bonuses.diayn", "skills that a discriminator can tell apart by where they lead"),
     "disagreement": (
         "purejaxexplore.bonuses.disagreement",
@@ -96,8 +98,13 @@ BONUSES: dict[str, tuple[str, str]] = {
     "e3b": ("purejaxexplore.bonuses.e3b", "elliptical episodic bonus: a count for any embedding"),
     "girm": ("purejaxexplore.bonuses.girm", "the error of generating the next state from an inferred action"),
     "icm": ("purejaxexplore.bonuses.icm", "the error of a forward model in inverse-dynamics features"),
+    "information_gain": (
+        "purejaxexplore.bonuses.submodular",
+        "what a measurement adds to the knowledge of a Gaussian process",
+    ),
     "ngu": ("purejaxexplore.bonuses.ngu", "episodic nearest neighbours times lifelong distillation error"),
     "novel_d": ("purejaxexplore.bonuses.novel_d", "crossing from the familiar to the novel, once an episode"),
+    "pseudo_counts": ("purejaxexplore.bonuses.pseudo_counts", "episodic counts by a kernel over nearest neighbours"),
     "rdd": ("purejaxexplore.bonuses.rdd", "distillation of a noisy random network, a pseudo-count"),
     "re3": (
         "purejaxexplore.bonuses.re3",
@@ -122,5 +129,6 @@ BONUSES: dict[str, tuple[str, str]] = {
         "purejaxexplore.bonuses.sofe",
         "stationary objectives: the statistics of a bonus become observations",
     ),
+    "state_entropy": ("purejaxexplore.bonuses.state_entropy", "surprise under a Gaussian of the episode so far"),
 }
 """Name -> (module, one line)."""

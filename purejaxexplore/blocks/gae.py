@@ -19,7 +19,13 @@ def gae(rewards, values, next_values, stop, cut, gamma, lam) -> jax.Array:
 
     Returns:
         f32[T, N, K]. The value targets are ``advantages + values``.
+
+    Raises:
+        ValueError: the value heads are not as many as the reward streams, which would broadcast.
     """
+    for name, heads in (("values", values), ("next_values", next_values)):
+        if heads.shape != rewards.shape:
+            raise ValueError(f"{name} of shape {heads.shape}: expected {rewards.shape}, one head a reward stream")
     deltas = rewards + gamma * jnp.where(stop, 0.0, next_values) - values
     decays = gamma * lam * jnp.where(cut, 0.0, 1.0)
 

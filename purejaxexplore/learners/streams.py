@@ -4,6 +4,7 @@ Burda, Edwards, Storkey and Klimov (2018), "Exploration by random network distil
 """
 
 from collections.abc import Callable, Sequence
+from math import inf
 from typing import Any, NamedTuple
 
 import jax
@@ -21,7 +22,7 @@ class Stream(NamedTuple):
         name: prefix of its metrics.
         bonus: None for the environment's own reward.
         gamma, lam: discount and trace parameter, [0, 1]; may be traced.
-        coef: weight of its advantages, a number or a function of the iteration ``t: i32[] -> f32[]``.
+        coef: weight of its advantages, [0, inf), a number or a function of the iteration ``t: i32[] -> f32[]``.
         episodic: static; False for returns that continue over the ends of episodes.
     """
 
@@ -40,6 +41,8 @@ def require_streams(env, streams: Sequence[Stream]) -> None:
     for stream in streams:
         require_between(0.0, 1.0, **{f"gamma of stream {stream.name!r}": stream.gamma})
         require_between(0.0, 1.0, **{f"lam of stream {stream.name!r}": stream.lam})
+        if not callable(stream.coef):
+            require_between(0.0, inf, **{f"coef of stream {stream.name!r}": stream.coef})
         if stream.bonus is not None and stream.bonus.needs_state_id and not hasattr(env, "state_id"):
             raise ValueError(
                 f"stream {stream.name!r} needs numbered states, which {env.name} has not: wrap it in"

@@ -71,7 +71,7 @@ def check_bonus(
     if bonus.defer:
         deferred = _jit(lambda state: score_rollout(key_bonus, bonus, state, steps))(state)
         require_close("deferral: scored after the rollout, against during it", deferred, (scored, raw), atol=1e-6)
-    _check_isolation(bonus, parts, key_bonus, state, steps, other)
+    _check_isolation(bonus, parts, key_bonus, state, warmup, steps, other)
     order = jax.random.permutation(key_shuffle, num_envs)
     _check_equivariance(bonus, parts, key_bonus, state, steps, order)
     _check_purity(bonus, parts, key_bonus, warmup, steps, other)
@@ -126,15 +126,24 @@ def _compiled_parts(bonus: Bonus) -> _Parts:
 
 def _iterate(parts: _Parts, key: jax.Array, warmup: Step, steps: Step) -> tuple[dict[str, BonusState], Any]:
     """One iteration from nothing, as a learner makes it: the state after each part, and all results."""
-    key_init, key_score, key_update = jax.random.split(key, 3)
-    states = {"init": parts.init(key_init, warmup)}
-    states["score"], raw = parts.score(key_score, states["init"], steps)
+    key_init, key_rest = jax.random.split(key)
+    return _iterate_from(parts, key_rest, parts.init(key_init, warmup), steps)
+
+
+def _iterate_from(parts: _Parts, key: jax.Array, state: BonusState, steps: Step) -> tuple[dict[str, BonusState], Any]:
+    key_score, key_update = jax.random.split(key)
+    states = {"init": state}
+    states["score"], raw = parts.score(key_score, state, steps)
     states["shape"], states["update"], results = parts.learn(key_update, states["score"], raw, steps)
     return states, (raw, *results)
 
 
-def _check_isolation(bonus: Bonus, parts: _Parts, key: jax.Array, state: BonusState, steps: Step, other: Step) -> None:
-    """Ends all episodes; the next rollout must be scored as with a memory started where the new episodes start."""
+def _check_isolation(bonus: Bonus, parts: _Parts, key, state: BonusState, warmup: Step, steps: Step, other: Step):
+    """Ends all episodes; the next rollout must be scored as with a memory started where the new episodes start.
+
+    The fresh memory is that of an ``init`` by the same key and warm-up, but for what is acted on next: what the bonus
+    has learned is then the same.
+    """
 
     def ended(steps):
         return steps._replace(terminated=steps.terminated.at[-1].set(True))
@@ -144,7 +153,9 @@ def _check_isolation(bonus: Bonus, parts: _Parts, key: jax.Array, state: BonusSt
         begins = jax.tree.map(lambda x, y: jnp.concatenate([x[:-1], y[-1:]]), steps, other)
         fresh = parts.score(key, state, ended(begins))[0].mem
     else:
-        fresh = parts.init(key, ended(other)).mem
+        starts = {"reset_state_id": other.aux["reset_state_id"]} if "reset_state_id" in other.aux else {}
+        elsewhere = warmup._replace(reset_obs=other.reset_obs, aux=warmup.aux | starts)
+        fresh = parts.init(key, elsewhere).mem
     require_close("episode isolation: mem after an episode ended, against a fresh one", after.mem, fresh, atol=1e-6)
     continued, isolated = parts.score(key, after, steps), parts.score(key, after._replace(mem=fresh), steps)
     require_close("episode isolation: the next episode's scores", continued, isolated, atol=1e-6)
@@ -164,13 +175,13 @@ def _check_equivariance(bonus: Bonus, parts: _Parts, key: jax.Array, state: Bonu
 
 
 def _check_purity(bonus: Bonus, parts: _Parts, key: jax.Array, warmup: Step, steps: Step, other: Step) -> None:
+    require_close("purity: the same iteration twice", *[_iterate(parts, key, warmup, steps) for _ in range(2)])
     keys = jax.random.split(key, 2)
-    rollouts = (steps, other)
-    alone = [_iterate(parts, k, warmup, s) for k, s in zip(keys, rollouts, strict=True)]
-    require_close("purity: the same iteration twice", _iterate(parts, keys[0], warmup, steps), alone[0])
+    seeds = [(k, parts.init(k, warmup), rollout) for k, rollout in zip(keys, (steps, other), strict=True)]
+    alone = [_iterate_from(parts, *seed) for seed in seeds]
     require_finite("finite: an iteration", alone[0])
-    stacked = jax.tree.map(lambda *x: jnp.stack(x), *rollouts)
-    batched = _jit(jax.vmap(lambda k, s: _iterate(_parts(bonus), k, warmup, s)))(keys, stacked)
+    stacked = jax.tree.map(lambda *x: jnp.stack(x), *seeds)
+    batched = _jit(jax.vmap(lambda *seed: _iterate_from(_parts(bonus), *seed)))(*stacked)
     for i, mine in enumerate(alone):
         claim = f"purity: vmap over seeds, against a loop, seed {i}"
         require_close(claim, jax.tree.map(lambda x, i=i: x[i], batched), mine, rtol=1e-5, atol=1e-5)

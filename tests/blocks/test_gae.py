@@ -97,3 +97,9 @@ def test_streams_do_not_mix():
     # Episodic: 1 + .5*2 = 2, then 1, then 2 + .5*1. Non-episodic: always 1 + .5*3 = 2.5, never cut.
     np.testing.assert_allclose(advantages[:, 0, 0], [2.5, 1.0, 2.0])
     np.testing.assert_allclose(advantages[:, 0, 1], [2.5 + 1.25 + 0.625, 2.5 + 1.25, 2.5])
+
+
+def test_refuses_value_heads_that_do_not_match_the_streams():
+    rewards, one_head = jnp.zeros((3, 2, 2)), jnp.zeros((3, 2, 1))
+    with pytest.raises(ValueError, match=r"values of shape \(3, 2, 1\): expected \(3, 2, 2\), one head a reward"):
+        gae(rewards, one_head, rewards, rewards > 0, rewards > 0, 0.9, 0.9)

@@ -108,6 +108,7 @@ def test_the_target_follows_slowly(bonus, update):
         assert any(jax.tree.leaves(moved)), part
 
 
+@pytest.mark.slow
 def test_predictions_of_a_world_that_repeats_become_good(bonus, update):
     steps = rollout_of(0)
     state = bonus.init(jax.random.key(0), steps)

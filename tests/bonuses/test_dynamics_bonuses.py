@@ -124,6 +124,7 @@ def noise_learned():
     return found
 
 
+@pytest.mark.slow
 def test_a_noisy_screen_holds_icm_and_not_disagreement(noise_learned):
     first, last = noise_learned["disagreement"]
     assert last < 0.1 * first

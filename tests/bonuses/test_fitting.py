@@ -93,6 +93,7 @@ def test_models_are_the_networks_they_say(key):
     np.testing.assert_allclose(forward.predict(params, phi, action), ahead, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_encoder_keeps_what_the_action_moves_and_learns_to_tell_it(key):
     """The action moves one coordinate up or down; the others are noise."""
     rng = np.random.default_rng(0)

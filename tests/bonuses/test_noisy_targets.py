@@ -79,6 +79,7 @@ def test_every_gradient_step_draws_anew(both):
     assert not np.array_equal(*(jax.tree.leaves(params)[-1] for params in after))
 
 
+@pytest.mark.slow
 def test_a_constant_step_has_a_floor_and_a_decaying_one_or_a_mean_has_not(both):
     """Why the 1/n of the theory is not seen with plain Adam."""
     steps = both[0]

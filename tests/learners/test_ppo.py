@@ -244,6 +244,8 @@ def test_refuses_parts_that_do_not_fit(cartpole):
         ppo(*make("Pendulum-v1"), TINY, explorer=uniform_mixture(0.1))
     with pytest.raises(ValueError, match="lam of stream 'extrinsic'=-1.0: expected a number in"):
         ppo(*cartpole, TINY, streams=[Stream("extrinsic", lam=-1.0)])
+    with pytest.raises(ValueError, match="coef of stream 'extrinsic'=-0.5: expected a number of at least 0"):
+        ppo(*cartpole, TINY, streams=[Stream("extrinsic", coef=-0.5)])
     with pytest.raises(ValueError, match="actions of ScalarAction: expected a Discrete space or a Box of one axis"):
         ppo(ScalarAction(), cartpole[1], TINY)
     with pytest.raises(ValueError, match="epsilon=1.5: expected a number in"):
