@@ -7,7 +7,9 @@ units; a table is what two CPU cores can afford, and it generalises nothing), 8 
 action map.
 
 A seed has solved a sea when it found the treasure in >= 90 % of its last 96 episodes; its learning time is the number
-of episodes until that was first so.
+of episodes until that was first so. Epsilon-greedy acts with its noise, so its share is divided by that of the episodes
+without a wrong random action, (1 - epsilon / 2)^N. (In the run on seeds 0 to 19 it was not, which no baseline could
+have passed; its entry is therefore "not judged".)
 
 Criterion, written before the run: of N = 12 the ensemble solves >= 80 % of the seeds and epsilon-greedy <= 5 %, with
 Fisher's exact test p < 0.01; log2(median learning time) of the ensemble rises by less than 0.5 a row (1 for an
@@ -18,7 +20,7 @@ treasure after some 500, of 65,536 that an undirected walk needs, but took it in
 
 The prior's scale and the learning rate (of 0.01, 0.02, 0.03 and 0.1: the wrong one leaves the values too noisy, or too
 slow, for one reward in N steps) were tuned on seeds 1000 to 1002 at N = 12; of epsilon neither 0.05 nor 0.2 found the
-treasure there at N = 16. Judged on seeds 0 to 19.
+treasure there at N = 16. To be judged on fresh seeds, 100 to 119.
 
     python experiments/bootstrapped_dqn_deep_sea.py            # minutes on two CPU cores
     python experiments/bootstrapped_dqn_deep_sea.py --tune     # prior scales and epsilons on the tuning seeds
@@ -57,7 +59,7 @@ class Args:
 
     Attributes:
         seeds: seeds of each arm.
-        first_seed: number of the first seed; 1000 to 1002 were used for tuning.
+        first_seed: number of the first seed; 1000 to 1002 were used for tuning, 0 to 19 for a first run.
         iterations: of one episode in each of the 8 environments.
         tune: print how the settings do on the tuning seeds at N = 12, and nothing else.
         smoke: tiny sizes, to see that everything runs; writes no ledger.
@@ -65,7 +67,7 @@ class Args:
     """
 
     seeds: int = 20
-    first_seed: int = 0
+    first_seed: int = 100
     iterations: int = 150
     tune: bool = False
     smoke: bool = False
@@ -172,6 +174,7 @@ def main(args: Args) -> None:
         common = (seeds, args.first_seed, iterations)
         both = successes(size, bootstrapped(), 10, [CHOSEN_PRIOR, 0.0], *common)
         single = successes(size, uniform_mixture(CHOSEN_EPSILON), 1, [0.0], *common)
+        single = single / (1.0 - CHOSEN_EPSILON / 2) ** size
         for name, success in zip(results, (*both, single[0]), strict=True):
             results[name][size] = success
             solved = int((trailing(success)[:, -1] >= 0.9).sum())
