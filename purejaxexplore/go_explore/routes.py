@@ -92,7 +92,7 @@ def extend(route: Route, dwell: jax.Array, cell: jax.Array, action: jax.Array, g
 def progress(cells: jax.Array, length: jax.Array, place: jax.Array, cell: jax.Array, window: int) -> jax.Array:
     """The next sub-goal, i32, of who stands in ``cell`` and has had sub-goal ``place`` of ``cells`` i16[P]."""
     number = jnp.arange(cells.shape[0])
-    reached = (cells == cell.astype(jnp.int16)) & (number >= place) & (number < jnp.minimum(place + window, length))
+    reached = (cells == cell.astype(jnp.int16)) & (number < jnp.minimum(place + window, length))
     return jnp.maximum(place, jnp.max(jnp.where(reached, number + 1, 0)))
 
 

@@ -105,8 +105,8 @@ def test_only_winners_replace_routes():
     routes = jax.tree.map(lambda x: jnp.stack([x] * 3), start_route(jnp.int32(0), 2))
     offered = jax.tree.map(lambda x: jnp.stack([x] * 4), start_route(jnp.int32(0), 2))
     offered = offered._replace(length=jnp.arange(10, 14))
-    after = replace_routes(routes, jnp.array([2, 0, 2, 3]), jnp.array([False, True, True, False]), offered)
-    assert after.length.tolist() == [11, 1, 12]
+    after = replace_routes(routes, jnp.array([2, 0, 2, 3]), jnp.array([True, True, False, False]), offered)
+    assert after.length.tolist() == [11, 1, 10]
 
 
 def test_self_imitation_is_of_what_went_better_than_expected():
