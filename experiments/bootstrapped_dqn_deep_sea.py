@@ -8,8 +8,8 @@ action map.
 
 A seed has solved a sea when it found the treasure in >= 90 % of its last 96 episodes; its learning time is the number
 of episodes until that was first so. Epsilon-greedy acts with its noise, so its share is divided by that of the episodes
-without a wrong random action, (1 - epsilon / 2)^N. (In the run on seeds 0 to 19 it was not, which no baseline could
-have passed; its entry is therefore "not judged".)
+without a wrong random action, (1 - epsilon / 2)^N. (In a first run, on seeds 0 to 19, it was not, which no baseline
+could have passed; it was discarded.)
 
 Criterion, written before the run: of N = 12 the ensemble solves >= 80 % of the seeds and epsilon-greedy <= 5 %, with
 Fisher's exact test p < 0.01; log2(median learning time) of the ensemble rises by less than 0.5 a row (1 for an
@@ -20,7 +20,7 @@ treasure after some 500, of 65,536 that an undirected walk needs, but took it in
 
 The prior's scale and the learning rate (of 0.01, 0.02, 0.03 and 0.1: the wrong one leaves the values too noisy, or too
 slow, for one reward in N steps) were tuned on seeds 1000 to 1002 at N = 12; of epsilon neither 0.05 nor 0.2 found the
-treasure there at N = 16. To be judged on fresh seeds, 100 to 119.
+treasure there at N = 16. Judged on fresh seeds, 100 to 119.
 
     python experiments/bootstrapped_dqn_deep_sea.py            # minutes on two CPU cores
     python experiments/bootstrapped_dqn_deep_sea.py --tune     # prior scales and epsilons on the tuning seeds

@@ -70,7 +70,7 @@ def check_bonus(
 
     if bonus.defer:
         deferred = _jit(lambda state: score_rollout(key_bonus, bonus, state, steps))(state)
-        require_close("deferral: scored after the rollout, against during it", deferred, (scored, raw), atol=1e-6)
+        require_close("deferral: scored after the rollout, against during it", deferred, (scored, raw), rtol=1e-5, atol=1e-6)
     _check_isolation(bonus, parts, key_bonus, state, warmup, steps, other)
     order = jax.random.permutation(key_shuffle, num_envs)
     _check_equivariance(bonus, parts, key_bonus, state, steps, order)
@@ -156,9 +156,9 @@ def _check_isolation(bonus: Bonus, parts: _Parts, key, state: BonusState, warmup
         starts = {"reset_state_id": other.aux["reset_state_id"]} if "reset_state_id" in other.aux else {}
         elsewhere = warmup._replace(reset_obs=other.reset_obs, aux=warmup.aux | starts)
         fresh = parts.init(key, elsewhere).mem
-    require_close("episode isolation: mem after an episode ended, against a fresh one", after.mem, fresh, atol=1e-6)
+    require_close("episode isolation: mem after an episode ended, against a fresh one", after.mem, fresh, rtol=1e-5, atol=1e-6)
     continued, isolated = parts.score(key, after, steps), parts.score(key, after._replace(mem=fresh), steps)
-    require_close("episode isolation: the next episode's scores", continued, isolated, atol=1e-6)
+    require_close("episode isolation: the next episode's scores", continued, isolated, rtol=1e-5, atol=1e-6)
 
 
 def _check_equivariance(bonus: Bonus, parts: _Parts, key: jax.Array, state: BonusState, steps: Step, order) -> None:
@@ -168,10 +168,10 @@ def _check_equivariance(bonus: Bonus, parts: _Parts, key: jax.Array, state: Bonu
     shuffled_state = state._replace(mem=jax.tree.map(lambda x: x[order], state.mem))
     shuffled, shuffled_raw = parts.score(key, shuffled_state, jax.tree.map(lambda x: x[:, order], steps))
     raw = jax.tree.map(lambda x: x[:, order], raw)
-    require_close("equivariance: scores of permuted environments", shuffled_raw, raw, atol=1e-6)
+    require_close("equivariance: scores of permuted environments", shuffled_raw, raw, rtol=1e-5, atol=1e-6)
     require_close("equivariance: life after permuted environments", shuffled.life, scored.life)
     mem = jax.tree.map(lambda x: x[order], scored.mem)
-    require_close("equivariance: mem of permuted environments", shuffled.mem, mem, atol=1e-6)
+    require_close("equivariance: mem of permuted environments", shuffled.mem, mem, rtol=1e-5, atol=1e-6)
 
 
 def _check_purity(bonus: Bonus, parts: _Parts, key: jax.Array, warmup: Step, steps: Step, other: Step) -> None:
