@@ -12,12 +12,16 @@ BENCHMARKS = imports stepping archive go_explore quality_diversity ppo bonuses b
 
 EVERYWHERE = contract or runner_run or test_package or test_nets or test_algorithm or test_cli or test_hang
 
-.PHONY: run test contract-test lint smoke notebooks reproduce kill-test bench clean
+.PHONY: run test test-all contract-test lint smoke notebooks reproduce kill-test bench clean
 
 run: $(VENV)/.run
 	$(PY) experiments/hard_exploration.py --seeds $(SEEDS)
 
 test: $(VENV)/.test
+	$(PYTEST) -m "not slow and not reproduction"
+
+# Also the slow ones: every environment of every suite, and second forms of what `make test` has in one.
+test-all: $(VENV)/.test
 	$(PYTEST)
 
 # What another interpreter, with another jax, must pass: the contracts of all algorithms and worlds, and the runner.

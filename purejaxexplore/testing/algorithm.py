@@ -15,7 +15,14 @@ from purejaxexplore.algorithm import (
     scan_steps,
     step_key,
 )
-from purejaxexplore.testing.trees import named_leaves, plain, require_close, require_finite, require_same_types
+from purejaxexplore.testing.trees import (
+    named_leaves,
+    plain,
+    quick_jit,
+    require_close,
+    require_finite,
+    require_same_types,
+)
 
 METRIC_TYPES = ("float32", "int32", "uint32", "bool")
 
@@ -58,7 +65,7 @@ def check_algorithm(
     tolerance = {"rtol": rtol, "atol": atol}
     _check_types(algorithm, seeds[0])
 
-    init, step = jax.jit(algorithm.init), jax.jit(algorithm.step)
+    init, step = quick_jit(algorithm.init), quick_jit(algorithm.step)
     fresh = init(init_key(seeds[0]))
     before = jax.tree.map(plain, fresh)
     once, again = step(step_key(seeds[0], 0), fresh), step(step_key(seeds[0], 0), fresh)
@@ -70,7 +77,7 @@ def check_algorithm(
     require_close("step without jit, against step with jit", uncompiled, once, **tolerance)
 
     chunk, traces = _counted_chunk(algorithm, num_steps)
-    states = jax.jit(jax.vmap(lambda seed: algorithm.init(init_key(seed))))(seeds)
+    states = quick_jit(jax.vmap(lambda seed: algorithm.init(init_key(seed))))(seeds)
     states, first = chunk(seeds, states, jnp.uint32(0))
     for i in range(num_seeds):
         state, rows = init(init_key(seeds[i])), []
@@ -123,7 +130,7 @@ def _check_no_key_stored(when: str, key: jax.Array, state: Any) -> None:
 def _counted_chunk(algorithm: Algorithm, num_steps: int) -> tuple[Callable, list[None]]:
     traces = []
 
-    @jax.jit
+    @quick_jit
     def chunk(seeds, states, start):
         traces.append(None)
         return jax.vmap(lambda seed, state: scan_steps(algorithm, seed, state, start, num_steps))(seeds, states)
@@ -135,9 +142,9 @@ def _check_evaluate(algorithm: Algorithm, seeds, states, t: int, tolerance: dict
     def evaluate(seed, state):
         return algorithm.evaluate(evaluate_key(seed, t), state)
 
-    batched = jax.jit(jax.vmap(evaluate))(seeds, states)
+    batched = quick_jit(jax.vmap(evaluate))(seeds, states)
     require_finite("metrics of evaluate", batched)
-    single = jax.jit(evaluate)
+    single = quick_jit(evaluate)
     for i in range(len(seeds)):
         mine, state = jax.tree.map(lambda x, i=i: x[i], (batched, states))
         require_close(f"evaluate under vmap, against a loop, seed {i}", mine, single(seeds[i], state), **tolerance)

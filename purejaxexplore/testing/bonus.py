@@ -1,7 +1,6 @@
 """The six contracts that every :class:`~purejaxexplore.bonuses.bonus.Bonus` keeps, as one function."""
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -9,12 +8,10 @@ import jax.numpy as jnp
 
 from purejaxexplore.blocks.rollout import Step, reset_lanes, rollout
 from purejaxexplore.bonuses.bonus import Batch, Bonus, BonusState, score_rollout
-from purejaxexplore.testing.trees import require_close, require_finite, require_same_types
+from purejaxexplore.testing.trees import quick_jit, require_close, require_finite, require_same_types
 
 MakeSteps = Callable[[jax.Array, int, int], Step]
 
-_jit = partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
-"""Each program of a check runs a few times only: compiling it is what costs."""
 
 
 def random_steps(env, env_params) -> MakeSteps:
@@ -62,15 +59,16 @@ def check_bonus(
         raise ValueError(f"num_envs={num_envs}, num_steps={num_steps}: expected at least 2 and 4")
     root = jax.random.key(key) if isinstance(key, int) else key
     key_warmup, key_steps, key_other, key_bonus, key_shuffle = jax.random.split(root, 5)
-    sample = _jit(make_steps, static_argnums=(1, 2))
+    sample = quick_jit(make_steps, static_argnums=(1, 2))
     warmup, steps, other = (sample(k, num_envs, num_steps) for k in (key_warmup, key_steps, key_other))
     parts = _compiled_parts(bonus)
     state = parts.init(key_bonus, warmup)
     scored, raw = parts.score(key_bonus, state, steps)
 
     if bonus.defer:
-        deferred = _jit(lambda state: score_rollout(key_bonus, bonus, state, steps))(state)
-        require_close("deferral: scored after the rollout, against during it", deferred, (scored, raw), rtol=1e-5, atol=1e-6)
+        deferred = quick_jit(lambda state: score_rollout(key_bonus, bonus, state, steps))(state)
+        claim = "deferral: scored after the rollout, against during it"
+        require_close(claim, deferred, (scored, raw), rtol=1e-5, atol=1e-6)
     _check_isolation(bonus, parts, key_bonus, state, warmup, steps, other)
     order = jax.random.permutation(key_shuffle, num_envs)
     _check_equivariance(bonus, parts, key_bonus, state, steps, order)
@@ -85,7 +83,7 @@ def check_bonus(
     blank = jax.tree.map(jnp.zeros_like, steps)
     require_finite("finite: zero observations", _iterate(parts, key_bonus, blank, blank))
     one = jax.tree.map(lambda x: x[:, :1], steps)
-    alone = _jit(lambda key, steps: _iterate(_parts(bonus), key, steps, steps))
+    alone = quick_jit(lambda key, steps: _iterate(_parts(bonus), key, steps, steps))
     require_finite("finite: one environment", alone(key_bonus, one))
 
 
@@ -121,7 +119,7 @@ def _parts(bonus: Bonus) -> _Parts:
 
 
 def _compiled_parts(bonus: Bonus) -> _Parts:
-    return _Parts(*map(_jit, _parts(bonus)))
+    return _Parts(*map(quick_jit, _parts(bonus)))
 
 
 def _iterate(parts: _Parts, key: jax.Array, warmup: Step, steps: Step) -> tuple[dict[str, BonusState], Any]:
@@ -156,7 +154,8 @@ def _check_isolation(bonus: Bonus, parts: _Parts, key, state: BonusState, warmup
         starts = {"reset_state_id": other.aux["reset_state_id"]} if "reset_state_id" in other.aux else {}
         elsewhere = warmup._replace(reset_obs=other.reset_obs, aux=warmup.aux | starts)
         fresh = parts.init(key, elsewhere).mem
-    require_close("episode isolation: mem after an episode ended, against a fresh one", after.mem, fresh, rtol=1e-5, atol=1e-6)
+    claim = "episode isolation: mem after an episode ended, against a fresh one"
+    require_close(claim, after.mem, fresh, rtol=1e-5, atol=1e-6)
     continued, isolated = parts.score(key, after, steps), parts.score(key, after._replace(mem=fresh), steps)
     require_close("episode isolation: the next episode's scores", continued, isolated, rtol=1e-5, atol=1e-6)
 
@@ -181,7 +180,7 @@ def _check_purity(bonus: Bonus, parts: _Parts, key: jax.Array, warmup: Step, ste
     alone = [_iterate_from(parts, *seed) for seed in seeds]
     require_finite("finite: an iteration", alone[0])
     stacked = jax.tree.map(lambda *x: jnp.stack(x), *seeds)
-    batched = _jit(jax.vmap(lambda *seed: _iterate_from(_parts(bonus), *seed)))(*stacked)
+    batched = quick_jit(jax.vmap(lambda *seed: _iterate_from(_parts(bonus), *seed)))(*stacked)
     for i, mine in enumerate(alone):
         claim = f"purity: vmap over seeds, against a loop, seed {i}"
         require_close(claim, jax.tree.map(lambda x, i=i: x[i], batched), mine, rtol=1e-5, atol=1e-5)

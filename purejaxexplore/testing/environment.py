@@ -9,7 +9,7 @@ import numpy as np
 from gymnax.environments import spaces
 from gymnax.environments.environment import Environment
 
-from purejaxexplore.testing.trees import named_leaves, plain, require_close
+from purejaxexplore.testing.trees import named_leaves, plain, quick_jit, require_close
 
 
 def check_environment(
@@ -194,7 +194,7 @@ def _programs(env: Environment):
             played["unpacked"] = env.unpack(env.pack(true[1]), params)
         return jax.tree.map(_strongly_typed, played)  # weak types would compile the program again
 
-    return jax.jit(jax.vmap(play, in_axes=(0, 0, 0, None))), jax.jit(env.step_env)
+    return quick_jit(jax.vmap(play, in_axes=(0, 0, 0, None))), quick_jit(env.step_env)
 
 
 def _strongly_typed(leaf: Any) -> jax.Array:

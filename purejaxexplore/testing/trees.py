@@ -1,10 +1,14 @@
-"""Comparisons of pytrees that name the leaf that differs."""
+"""What the contracts share: quick compilation, and comparisons of pytrees that name the leaf that differs."""
 
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+
+quick_jit = partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
+"""Each program of a check runs a few times only: compiling it is what costs."""
 
 
 def plain(leaf: Any) -> np.ndarray:

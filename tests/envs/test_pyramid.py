@@ -364,6 +364,7 @@ def test_bad_arguments_are_named():
         Pyramid(observation="image")
 
 
+@pytest.mark.slow
 def test_shrunk_pictures_equal_the_shrunk_frame(game):
     """Along the route, and wandering off it from everywhere with a shield: creatures behind the agent, darkness."""
 

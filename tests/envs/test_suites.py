@@ -10,10 +10,20 @@ from purejaxexplore import envs
 from purejaxexplore.envs.wrappers import FixedLevel
 from purejaxexplore.testing import check_environment
 
-GYMNAX = [
-    pytest.param(name, marks=pytest.mark.skip(reason="downloads MNIST")) if "MNIST" in name else name
-    for name in envs.list("gymnax/*")
-]
+OFTEN = {
+    "gymnax/CartPole-v1", "gymnax/Pendulum-v1", "gymnax/DeepSea-bsuite", "gymnax/FourRooms-misc",
+    "gymnax/Breakout-MinAtar", "KeyRooms", "RoomChain", "navix/Navix-Empty-5x5-v0", "xminigrid/MiniGrid-DoorKey-5x5",
+}  # fmt: skip
+"""Checked by ``make test``; the others by ``make test-all``."""
+
+
+def marks(name):
+    if "MNIST" in name:
+        return pytest.mark.skip(reason="downloads MNIST")
+    return () if name in OFTEN else pytest.mark.slow
+
+
+GYMNAX = [pytest.param(name, marks=marks(name)) for name in envs.list("gymnax/*")]
 OTHERS = [
     ("KeyRooms", {}),
     ("RoomChain", {}),
@@ -35,7 +45,9 @@ def test_gymnax_keeps_the_contract(name):
     check_environment(*envs.make(name))
 
 
-@pytest.mark.parametrize(("name", "options"), OTHERS, ids=[name for name, _ in OTHERS])
+@pytest.mark.parametrize(
+    ("name", "options"), [pytest.param(name, options, id=name, marks=marks(name)) for name, options in OTHERS]
+)
 def test_other_suites_keep_the_contract(name, options):
     check_environment(*envs.make(name, **options), tolerance=1e-4)
 

@@ -166,6 +166,7 @@ def test_who_falls_behind_is_ended_and_who_arrives_goes_on_a_little():
     assert min(extras) == 1 and 10 < np.median(extras) < 100 and max(extras) <= np.exp(7)
 
 
+@pytest.mark.slow
 def test_short_episodes_count_once_in_an_evaluation(line):
     """Lanes that fail at once start again and again: over all episodes their failures would outnumber the successes."""
     env, params, demos = line
@@ -178,7 +179,7 @@ def test_short_episodes_count_once_in_an_evaluation(line):
     assert measured == {"start_success": 0.5, "start_return": 0.5}
 
 
-@pytest.mark.parametrize("start", ["backward", "beginning"])
+@pytest.mark.parametrize("start", ["backward", pytest.param("beginning", marks=pytest.mark.slow)])
 def test_contract(line, start):
     check_algorithm(backward(*line, SMALL.replace(start=start)))
 

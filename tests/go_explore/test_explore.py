@@ -84,6 +84,7 @@ def test_contract():
     check_algorithm(go_explore(env, env.default_params, SMALL, cell=cells.exact), num_steps=2)
 
 
+@pytest.mark.slow
 def test_contract_with_typed_keys_noise_and_continuous_actions():
     env = NoisyLine()
     check_algorithm(go_explore(env, env.default_params, SMALL, cell=noisy_cell), num_steps=2)
@@ -243,6 +244,7 @@ def test_a_full_log_is_counted_and_refuses_to_replay(key):
         replay(env, params, config, state, state.archive.node[slot], key)
 
 
+@pytest.mark.slow
 def test_action_repeat_may_be_swept(key):
     env = Corridor(6)
 

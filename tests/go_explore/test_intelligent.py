@@ -281,6 +281,7 @@ def asked(judge, states):
     return jax.tree.map(np.asarray, ask(jax.tree.map(jnp.asarray, states)))
 
 
+@pytest.mark.slow
 def test_a_table_gives_the_answers_that_it_was_given(env):
     found = judges.reachable(env, env.default_params, batch([(4, 9, 10, 13)]))
     answers = asked(judges.oracle(env), found)

@@ -175,6 +175,7 @@ def test_contract(line):
     check_algorithm(policy_go_explore(*line, SMALL, position=position), num_steps=2)
 
 
+@pytest.mark.slow
 def test_it_learns_to_return_and_finds_the_end(line):
     algorithm = policy_go_explore(*line, SMALL, position=position)
     state, metrics = jax.jit(make_train(algorithm, 60))(jax.random.key(1))

@@ -189,6 +189,7 @@ def test_a_lineage_ends_where_nobody_was_born(generations):
         lineage(state, UNLOGGED)
 
 
+@pytest.mark.slow
 def test_reward_is_deceived_and_novelty_is_not(aim):
     config = SMALL.replace(population=16, num_generations=1, archive_capacity=64, sigma=0.2)
     final = {}

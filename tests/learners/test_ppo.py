@@ -54,6 +54,7 @@ def test_contract_with_two_bonuses(corridor):
     check_algorithm(ppo(*corridor, TINY, streams=BOTH))
 
 
+@pytest.mark.slow
 def test_contract_recurrent(corridor):
     check_algorithm(ppo(*corridor, TINY.replace(gru_size=3)))
 
@@ -66,6 +67,7 @@ def test_bonuses_learn_and_are_measured_side_by_side(corridor):
     _, metrics = jax.eval_shape(algorithm.step, jax.random.key(0), fresh)
     expected = {"env_steps", "episodes", "episode_return", "episode_length", "success", "coverage"}
     expected |= {"policy_loss", "value_loss", "entropy", "approx_kl", "clip_fraction", "rnd_predictor_loss"}
+    expected |= {"sofe_table_load"}
     for stream in ("extrinsic", "rnd", "sofe"):
         expected |= {f"{stream}_reward", f"{stream}_explained_variance"}
     assert set(metrics) == expected
@@ -103,6 +105,7 @@ def test_continuous_actions():
     assert all(np.isfinite(value) for value in first.values())
 
 
+@pytest.mark.slow
 def test_images_through_the_cnn():
     env, params = make("Breakout-MinAtar")
     (fresh, once, _), (first, _) = two_iterations(ppo(env, params, ONE_BATCH.replace(network="cnn")))
@@ -152,6 +155,7 @@ def test_the_recurrent_state_starts_afresh_with_every_episode(recurrent):
     assert metrics["value_loss"] == pytest.approx(0.5 * np.mean(advantages**2), rel=1e-4)
 
 
+@pytest.mark.slow
 def test_a_recurrent_policy_learns_to_remember():
     env = Recall()
     config = PPOConfig(

@@ -75,6 +75,7 @@ def test_contract_of_map_elites():
     check_algorithm(map_elites(Mirror(), MAP), num_steps=2)
 
 
+@pytest.mark.slow
 def test_contract_of_cma_me():
     check_algorithm(cma_me(Mirror(), ME), num_steps=2, rtol=2e-3, atol=2e-3)
 
