@@ -153,6 +153,8 @@ def draw(env, env_params, runs: dict, args: Args) -> list[Path]:
             figures[f"_maps_{part}"] = maps({name: shares[name] for name in names}, "Share of seeds that visited")
     grown = {f"{steps:,} steps": seen for steps, seen in growth(args, runs[FRAMES])}
     for part, names in (("early", [*grown][:2]), ("late", [*grown][2:])):
+        if not names:  # so short a run that its early stages are one
+            continue
         figures[f"_growth_{part}"] = maps({name: grown[name] * 1.0 for name in names}, "Visited")
     paths = [args.results / f"go_explore_pyramid{part}.png" for part in figures]
     for path, figure in zip(paths, figures.values(), strict=True):
