@@ -8,6 +8,7 @@ their modules.
 from purejaxexplore.analysis.animation import animate
 from purejaxexplore.analysis.archives import archive_maps
 from purejaxexplore.analysis.curves import Curves, curves, final_scores
+from purejaxexplore.analysis.explorers import Exploration, RegretShape, exploration, regret_shape, win_rates
 from purejaxexplore.analysis.illumination import Illumination, illumination
 from purejaxexplore.analysis.ledger import (
     Claim,
@@ -38,7 +39,9 @@ __all__ = [
     "Claim",
     "Curves",
     "Estimate",
+    "Exploration",
     "Illumination",
+    "RegretShape",
     "Transfer",
     "archive_maps",
     "animate",
@@ -48,6 +51,7 @@ __all__ = [
     "coverage_map",
     "coverage_maps",
     "curves",
+    "exploration",
     "final_scores",
     "fisher_exact",
     "illumination",
@@ -61,6 +65,7 @@ __all__ = [
     "proportion_difference",
     "readme_agrees",
     "record",
+    "regret_shape",
     "report",
     "restricted_mean",
     "score_bars",
@@ -69,4 +74,5 @@ __all__ = [
     "systems_table",
     "transfer",
     "update_readme",
+    "win_rates",
 ]

@@ -23,7 +23,18 @@ from purejaxexplore.bandits.forgetting import (
     discounted_ucb,
     sliding_window_ucb,
 )
+from purejaxexplore.bandits.histories import (
+    History,
+    Trajectory,
+    arm_summary,
+    collect,
+    lin_ucb_support,
+    load_trajectories,
+    save_trajectories,
+    ucb_support,
+)
 from purejaxexplore.bandits.ids import IDSConfig, ids
+from purejaxexplore.bandits.imitation import ImitationConfig, imitate, imitated, scoring_policy
 from purejaxexplore.bandits.kl_ucb import BayesUCBConfig, KLUCBConfig, bayes_ucb, imed, kl_ucb
 from purejaxexplore.bandits.linear import (
     LinearThompsonConfig,
@@ -54,12 +65,14 @@ from purejaxexplore.bandits.ucb import MOSSConfig, UCB1Config, UCBVConfig, moss,
 
 __all__ = [
     "Aux", "BayesUCBConfig", "BetaThompsonConfig", "DiscountedUCBConfig", "EXP3SConfig", "EpsilonGreedyConfig",
-    "ExploreFirstConfig", "ExponentialConfig", "GaussianThompsonConfig", "IDSConfig", "KLUCBConfig",
-    "LinUCBConfig", "LinearThompsonConfig", "MBEConfig", "MOSSConfig", "NetworkRegressorConfig", "OFULConfig",
-    "Policy", "RepeatedExposureConfig", "SlidingWindowUCBConfig", "SquareCBConfig", "SuccessiveEliminationConfig",
-    "UCB1Config", "UCBVConfig", "bandit", "batched", "bayes_ucb", "beta_thompson", "decaying_epsilon_greedy",
-    "delayed", "discounted_ucb", "epsilon_greedy", "exp3", "exp3_ix", "exp3_s", "exp4", "explore_first",
-    "gaussian_thompson", "hedge", "ids", "imed", "in_blocks", "kl_ucb", "lin_ucb", "linear_thompson", "mbe",
+    "ExploreFirstConfig", "ExponentialConfig", "GaussianThompsonConfig", "History", "IDSConfig", "ImitationConfig",
+    "KLUCBConfig", "LinUCBConfig", "LinearThompsonConfig", "MBEConfig", "MOSSConfig", "NetworkRegressorConfig",
+    "OFULConfig", "Policy", "RepeatedExposureConfig", "SlidingWindowUCBConfig", "SquareCBConfig",
+    "SuccessiveEliminationConfig", "Trajectory", "UCB1Config", "UCBVConfig", "arm_summary", "bandit", "batched",
+    "bayes_ucb", "beta_thompson", "collect", "decaying_epsilon_greedy", "delayed", "discounted_ucb", "epsilon_greedy",
+    "exp3", "exp3_ix", "exp3_s", "exp4", "explore_first", "gaussian_thompson", "hedge", "ids", "imed", "imitate",
+    "imitated", "in_blocks", "kl_ucb", "lin_ucb", "lin_ucb_support", "linear_thompson", "load_trajectories", "mbe",
     "moss", "network_regressor", "oful", "randomly_delayed", "repeated_exposure", "ridge_regressor",
-    "sliding_window_ucb", "square_cb", "successive_elimination", "tsallis_inf", "ucb1", "ucb_tuned", "ucb_v",
+    "save_trajectories", "scoring_policy", "sliding_window_ucb", "square_cb", "successive_elimination", "tsallis_inf",
+    "ucb1", "ucb_support", "ucb_tuned", "ucb_v",
 ]  # fmt: skip

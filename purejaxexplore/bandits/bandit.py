@@ -14,7 +14,7 @@ from purejaxexplore.algorithm import Algorithm
 from purejaxexplore.bandits.policy import Policy
 from purejaxexplore.blocks.sums import Sum, add, zero_sum
 from purejaxexplore.checks import require_at_least
-from purejaxexplore.envs.bandits.world import Spec, World, chosen_arms, require_spec
+from purejaxexplore.envs.bandits.world import Feedback, Observation, Spec, World, chosen_arms, require_spec
 
 
 class BanditState(NamedTuple):
@@ -83,11 +83,8 @@ def bandit(policy: Policy, world: World, *, pulls: int = 1) -> Algorithm:
         )  # fmt: skip
 
     def pull(state, noise):
-        noise_world, noise_policy = noise
-        observation = world.observe(state.world)
-        action, aux = policy.act(noise_policy, state.policy, observation)
-        world_state, feedback, regret = world.step(noise_world, state.world, action)
-        learnt = policy.update(state.policy, observation, action, feedback, aux)
+        world_state, learnt, round_ = play_round(policy, world, state.world, state.policy, noise)
+        action, feedback, regret = round_.action, round_.feedback, round_.regret
         t = state.t + 1
         right = regret <= 0
         new = BanditState(
@@ -130,6 +127,32 @@ def bandit(policy: Policy, world: World, *, pulls: int = 1) -> Algorithm:
         }
 
     return Algorithm(init, step)
+
+
+class Round(NamedTuple):
+    """One pull.
+
+    Attributes:
+        observation: what was seen before it.
+        action: i32[], bool[K] or f32[D].
+        feedback: what was seen after it.
+        regret: f32[], for measurements.
+    """
+
+    observation: Observation
+    action: jax.Array
+    feedback: Feedback
+    regret: jax.Array
+
+
+def play_round(policy: Policy, world: World, world_state, policy_state, noise) -> tuple[Any, Any, Round]:
+    """``(new world state, new policy state, Round)``; ``noise`` is ``(the world's, the policy's)`` of one pull."""
+    noise_world, noise_policy = noise
+    observation = world.observe(world_state)
+    action, aux = policy.act(noise_policy, policy_state, observation)
+    world_state, feedback, regret = world.step(noise_world, world_state, action)
+    learnt = policy.update(policy_state, observation, action, feedback, aux)
+    return world_state, learnt, Round(observation, action, feedback, regret)
 
 
 def out_of_range(spec, feedback) -> jax.Array:
