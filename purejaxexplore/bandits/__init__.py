@@ -23,6 +23,12 @@ from purejaxexplore.bandits.forgetting import (
     discounted_ucb,
     sliding_window_ucb,
 )
+from purejaxexplore.bandits.generations import (
+    GenerationsConfig,
+    epsilon_greedy_rule,
+    generations,
+    inverse_gap_rule,
+)
 from purejaxexplore.bandits.histories import (
     History,
     Trajectory,
@@ -65,14 +71,15 @@ from purejaxexplore.bandits.ucb import MOSSConfig, UCB1Config, UCBVConfig, moss,
 
 __all__ = [
     "Aux", "BayesUCBConfig", "BetaThompsonConfig", "DiscountedUCBConfig", "EXP3SConfig", "EpsilonGreedyConfig",
-    "ExploreFirstConfig", "ExponentialConfig", "GaussianThompsonConfig", "History", "IDSConfig", "ImitationConfig",
-    "KLUCBConfig", "LinUCBConfig", "LinearThompsonConfig", "MBEConfig", "MOSSConfig", "NetworkRegressorConfig",
-    "OFULConfig", "Policy", "RepeatedExposureConfig", "SlidingWindowUCBConfig", "SquareCBConfig",
-    "SuccessiveEliminationConfig", "Trajectory", "UCB1Config", "UCBVConfig", "arm_summary", "bandit", "batched",
-    "bayes_ucb", "beta_thompson", "collect", "decaying_epsilon_greedy", "delayed", "discounted_ucb", "epsilon_greedy",
-    "exp3", "exp3_ix", "exp3_s", "exp4", "explore_first", "gaussian_thompson", "hedge", "ids", "imed", "imitate",
-    "imitated", "in_blocks", "kl_ucb", "lin_ucb", "lin_ucb_support", "linear_thompson", "load_trajectories", "mbe",
-    "moss", "network_regressor", "oful", "randomly_delayed", "repeated_exposure", "ridge_regressor",
-    "save_trajectories", "scoring_policy", "sliding_window_ucb", "square_cb", "successive_elimination", "tsallis_inf",
-    "ucb1", "ucb_support", "ucb_tuned", "ucb_v",
+    "ExploreFirstConfig", "ExponentialConfig", "GaussianThompsonConfig", "GenerationsConfig", "History", "IDSConfig",
+    "ImitationConfig", "KLUCBConfig", "LinUCBConfig", "LinearThompsonConfig", "MBEConfig", "MOSSConfig",
+    "NetworkRegressorConfig", "OFULConfig", "Policy", "RepeatedExposureConfig", "SlidingWindowUCBConfig",
+    "SquareCBConfig", "SuccessiveEliminationConfig", "Trajectory", "UCB1Config", "UCBVConfig", "arm_summary",
+    "bandit", "batched", "bayes_ucb", "beta_thompson", "collect", "decaying_epsilon_greedy", "delayed",
+    "discounted_ucb", "epsilon_greedy", "epsilon_greedy_rule", "exp3", "exp3_ix", "exp3_s", "exp4", "explore_first",
+    "gaussian_thompson", "generations", "hedge", "ids", "imed", "imitate", "imitated", "in_blocks",
+    "inverse_gap_rule", "kl_ucb", "lin_ucb", "lin_ucb_support", "linear_thompson", "load_trajectories", "mbe", "moss",
+    "network_regressor", "oful", "randomly_delayed", "repeated_exposure", "ridge_regressor", "save_trajectories",
+    "scoring_policy", "sliding_window_ucb", "square_cb", "successive_elimination", "tsallis_inf", "ucb1",
+    "ucb_support", "ucb_tuned", "ucb_v",
 ]  # fmt: skip
