@@ -186,6 +186,7 @@ def sweep_lanes(args: Args, load: float) -> None:
 def draw_lanes(rows: list[dict[str, Any]], args: Args):
     """Steps a second over lanes, both logarithmic."""
     import matplotlib.pyplot as plt
+    from matplotlib.ticker import EngFormatter, LogLocator
 
     shown = {"Random": "random_steps_per_second", "Go-Explore": "go_explore_steps_per_second"}
     lanes = [row["lanes"] for row in rows]
@@ -196,6 +197,8 @@ def draw_lanes(rows: list[dict[str, Any]], args: Args):
             ax.plot(lanes, speed, color=look.color, linestyle=look.linestyle, marker=look.marker, label=name)
         ax.set(xscale="log", yscale="log", xlabel="Rollouts at once", ylabel="Environment steps per second")
         ax.set_xticks(lanes, [f"{count:,}" for count in lanes])
+        ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        ax.yaxis.set_major_formatter(EngFormatter(sep=""))
         ax.minorticks_off()
         ax.set_title(f"{args.env}, one exploration")
         ax.legend(loc="best")
