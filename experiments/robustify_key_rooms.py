@@ -12,24 +12,32 @@ its episodes in >= 15 of 20 seeds; PPO from the start in <= 5 % in >= 18 of 20; 
 that succeeded earliest, for both learners), judged on seeds 0 to 19. On the tuning seeds PPO alone succeeded too:
 standardised advantages turn the noise of a fresh table of values into exploration.
 
+The second command draws one seed's demonstration, what becomes of it when it is played back, and the ways of the robust
+policy over the map, without the baselines and without a ledger entry.
+
     python experiments/robustify_key_rooms.py
+    python experiments/robustify_key_rooms.py --paths-only
 """
 
 import dataclasses
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import tyro
 from flax import struct
 
 import purejaxexplore as pjx
 from purejaxexplore import analysis
+from purejaxexplore.envs.wrappers import ObserveStateId
 from purejaxexplore.go_explore.backward import BackwardConfig, backward
 from purejaxexplore.go_explore.demonstrations import Demonstrations, NoisyStart, demonstrations, from_the_start
 from purejaxexplore.go_explore.explore import GoExploreConfig, go_explore, replay
 from purejaxexplore.go_explore.imitation import ImitationConfig, imitation
 from purejaxexplore.learners.ppo import PPOConfig
+from purejaxexplore.learners.ppo_config import actor_critic
+from purejaxexplore.nets import memoryless, policy_of
 from purejaxexplore.runner.cache import enable_compilation_cache
 
 EXPLORE = GoExploreConfig(action_repeat=0.8, num_lanes=16, horizon=30, capacity=2048, num_iterations=450)
@@ -52,6 +60,7 @@ class Args:
         seeds: seeds of each arm.
         first_seed: number of the first seed; 1000 to 1002 were used for tuning.
         env_steps: environment steps of robustification.
+        paths_only: draw the paths of the first seed, and nothing else.
         smoke: tiny sizes, to see that everything runs; writes no ledger.
         results: directory of the figure and of the ledger.
     """
@@ -59,6 +68,7 @@ class Args:
     seeds: int = 20
     first_seed: int = 0
     env_steps: int = 3_000_000
+    paths_only: bool = False
     smoke: bool = False
     results: Path = Path("experiments/results")
 
@@ -98,10 +108,61 @@ def play_back(env, params, demos: Demonstrations) -> np.ndarray:
     return np.asarray(jax.jit(jax.vmap(one))(jax.random.split(jax.random.key(1), demos.lengths.shape[0]), alone))
 
 
+def walk(env, params, demo: Demonstrations, act, num_paths: int) -> list[np.ndarray]:
+    """The places [L, 2] of episodes from the start under the noise; ``act`` is ``(key, observation, state) -> action``.
+
+    ``demo`` is one demonstration; what has not ended after 200 steps is cut there.
+    """
+    noisy = NoisyStart(ObserveStateId(env))
+    world = noisy.from_the_start(noisy.begin(params, demo))
+
+    def place(state):
+        return jnp.stack([state.env_state.y, state.env_state.x])
+
+    def one(key):
+        def step(carry, key):
+            key_act, key_step = jax.random.split(key)
+            obs, state, _, terminated, _ = noisy.step_env(key_step, carry[1], act(key_act, *carry), world)
+            return (obs, state), (place(state), terminated | noisy.is_truncated(state, world))
+
+        key_reset, key_run = jax.random.split(key)
+        start = noisy.reset_env(key_reset, world)
+        return place(start[1]), *jax.lax.scan(step, start, jax.random.split(key_run, 200))[1]
+
+    starts, places, done = jax.jit(jax.vmap(one))(jax.random.split(jax.random.key(2), num_paths))
+    lengths = np.where(done.any(1), done.argmax(1) + 1, done.shape[1])
+    return [np.vstack([start, way[:n]]) for start, way, n in zip(starts, places, lengths, strict=True)]
+
+
+def draw_paths(env, params, demo: Demonstrations, policy_params, args: Args) -> Path:
+    """The demonstration of one seed, played back under noise, and the policy that it became."""
+    noisy = NoisyStart(ObserveStateId(env))
+    network = actor_critic(noisy, noisy.begin(params, demo), PPO, 1)
+
+    def by_policy(key, obs, state):
+        return policy_of(network, policy_params, memoryless(network, policy_params, obs)).sample(seed=key)
+
+    def by_demonstration(key, obs, state):
+        return demo.actions[0][state.elapsed % demo.actions.shape[1]]
+
+    stored = jax.vmap(lambda packed: env.unpack(packed, params))(jax.tree.map(lambda x: x[0], demo.packed))
+    steps = int(demo.lengths[0])
+    shown = {
+        f"Demonstration, {steps} steps": [np.stack([stored.y, stored.x], -1)[: steps + 1]],
+        "Played back under noise": walk(env, params, demo, by_demonstration, 8),
+        "Robust policy under noise": walk(env, params, demo, by_policy, 8),
+    }
+    figure = analysis.path_maps(shown, env.map_background(params), (env.height, env.width))
+    path = args.results / "robustify_key_rooms_paths.png"
+    figure.savefig(path, dpi=200)
+    return path
+
+
 def main(args: Args) -> None:
-    """Both phases, the baselines, the figure and the ledger."""
+    """Both phases, the baselines, the figures and the ledger."""
     enable_compilation_cache()
     args = dataclasses.replace(args, seeds=2) if args.smoke else args
+    args = dataclasses.replace(args, seeds=1) if args.paths_only else args
     demos, found = explore(args)
     print(f"exploration: treasure in {found.sum()}/{args.seeds} seeds, {demos.lengths.tolist()} steps", flush=True)
     env, params = pjx.make("KeyRooms", max_noops=8)
@@ -131,6 +192,7 @@ def main(args: Args) -> None:
     }
     iterations = 8 if args.smoke else args.env_steps // (PPO.num_envs * PPO.rollout_length)
     runs, final = {}, {}
+    arms = {"Backward algorithm": arms["Backward algorithm"]} if args.paths_only else arms
     for name, make in arms.items():
         steps, every = (5, 5) if name == "Imitation" else (iterations, max(iterations // 24, 1))
         run = pjx.sweep(
@@ -143,6 +205,10 @@ def main(args: Args) -> None:
     print(f"{'Played back':<20} {np.round(played, 2)}")
 
     args.results.mkdir(parents=True, exist_ok=True)
+    learned = jax.tree.map(lambda x: x[0, 0], runs["Backward algorithm"].state.params)
+    print("written:", draw_paths(env, params, jax.tree.map(lambda x: x[:1], demos), learned, args))
+    if args.paths_only:
+        return
     shown = {}
     for name in ("Backward algorithm", "PPO from the start"):
         curve = runs[name].evaluations["start_success"].isel(seed=0)

@@ -58,6 +58,10 @@ SYSTEMS: dict[str, tuple[str, str]] = {
         "purejaxexplore.go_explore.latent",
         "Go-Explore without cells: explore from states whose learned embedding is rare",
     ),
+    "latent_policy_go_explore": (
+        "purejaxexplore.go_explore.latent_policy",
+        "latent Go-Explore without restored states: a goal-conditioned policy walks to the rare ones",
+    ),
     "map_elites": (
         "purejaxexplore.quality_diversity.map_elites",
         "the best solution of every cell of a descriptor space, varied at random",

@@ -9,12 +9,17 @@ counted as stepping. Both take turns in one process with a 2048 matrix product.
 
 ``memory`` compares what the compiler plans for one iteration of many seeds, the state donated, with the bytes that
 should do, C (28 + S + 4) + 4 T B + 3 B k (16 + S) a seed, where S is the packed state and its length.
-``insertion`` times one insertion into a table of 2^20 slots with payloads of 64 bytes.
+``insertion`` times one insertion into a table of 2^20 slots with payloads of 64 bytes; ``prototype_ms`` is what the
+prototype of the same insertion took on one core of such a machine when the archive was designed, not side by side.
+``lanes`` is ``speed`` for a single exploration of ever more rollouts at once, drawn on logarithmic axes beside
+``go_explore.jsonl``. No line of a peer is in it: neither paper nor README of the original program (Ecoffet et al.,
+uber-research/go-explore) gives frames a second, and it does not run with a Python of today.
 
 One JSON line a row goes to ``experiments/results/benchmarks/go_explore.jsonl``.
 
     python experiments/benchmarks/go_explore.py --horizons 25 100
     python experiments/benchmarks/go_explore.py --parts memory
+    python experiments/benchmarks/go_explore.py --parts lanes --lanes 64 1024 16384
 """
 
 import timing  # first: gymnax starts the backend when it is imported
@@ -31,16 +36,19 @@ import jax.numpy as jnp
 import tyro
 
 import purejaxexplore as pjx
-from purejaxexplore import archives
+from purejaxexplore import analysis, archives
+from purejaxexplore.analysis.ledger import RESULTS
 from purejaxexplore.go_explore.explore import GoExploreConfig, go_explore
+
+PROTOTYPE_MS = {1600: 0.43, 16_384: 1.6, 131_072: 10.7}
 
 
 @dataclasses.dataclass(frozen=True)
 class Args:
     """What to measure."""
 
-    parts: tuple[str, ...] = ("speed", "memory", "insertion")
-    """of speed, memory, insertion"""
+    parts: tuple[str, ...] = ("speed", "memory", "insertion", "lanes")
+    """of speed, memory, insertion, lanes"""
     env: str = "KeyRooms"
     """a name that purejaxexplore.make knows"""
     num_seeds: int = 32
@@ -49,6 +57,10 @@ class Args:
     """rollouts of an exploration at once"""
     horizons: tuple[int, ...] = (25, 100)
     """actions of a rollout"""
+    lanes: tuple[int, ...] = (64, 1024, 16_384)
+    """rollouts at once of the single exploration of the part lanes"""
+    lanes_horizon: int = 100
+    """actions of each of them"""
     capacity: int = 4096
     """slots of an archive, a power of two"""
     min_steps: int = 2**21
@@ -148,14 +160,57 @@ def time_insertion(batch: int, rounds: int) -> dict[str, Any]:
     times = [timing.seconds(timing.Turn(empty, program.call)) for _ in range(rounds + 1)][1:]
     return {
         "slots": capacity, "batch": batch, "best_ms": 1e3 * min(times) / 16,
-        "median_ms": 1e3 * statistics.median(times) / 16,
+        "median_ms": 1e3 * statistics.median(times) / 16, "prototype_ms": PROTOTYPE_MS.get(batch),
     }  # fmt: skip
+
+
+def sweep_lanes(args: Args, load: float) -> None:
+    """Steps a second of one exploration against the number of its lanes, and the figure."""
+    rows = []
+    for lanes in args.lanes:
+        capacity = max(args.capacity, 2 ** (lanes - 1).bit_length())  # an archive has a slot for every lane
+        alone = dataclasses.replace(args, num_seeds=1, num_lanes=lanes, capacity=capacity)
+        row = timing.in_fresh_process(run_together, alone, args.lanes_horizon)
+        sizes = {"num_lanes": lanes, "horizon": args.lanes_horizon, "capacity": capacity}
+        timing.emit(
+            "go_explore", args.smoke, part="lanes", env=args.env, load_average=load, rounds=args.rounds, **sizes, **row
+        )
+        rows.append(row | {"lanes": lanes})
+    if args.smoke:
+        return
+    path = RESULTS / "benchmarks" / "go_explore_lanes.png"
+    draw_lanes(rows, args).savefig(path, dpi=200)
+    print("written:", path, file=sys.stderr)
+
+
+def draw_lanes(rows: list[dict[str, Any]], args: Args):
+    """Steps a second over lanes, both logarithmic."""
+    import matplotlib.pyplot as plt
+    from matplotlib.ticker import EngFormatter, LogLocator
+
+    shown = {"Random": "random_steps_per_second", "Go-Explore": "go_explore_steps_per_second"}
+    lanes = [row["lanes"] for row in rows]
+    with analysis.style():
+        figure, ax = plt.subplots(figsize=(3.3, 2.5))
+        for name, look in analysis.looks(shown).items():
+            speed = [row[shown[name]] for row in rows]
+            ax.plot(lanes, speed, color=look.color, linestyle=look.linestyle, marker=look.marker, label=name)
+        ax.set(xscale="log", yscale="log", xlabel="Rollouts at once", ylabel="Environment steps per second")
+        ax.set_xticks(lanes, [f"{count:,}" for count in lanes])
+        ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        ax.yaxis.set_major_formatter(EngFormatter(sep=""))
+        ax.minorticks_off()
+        ax.set_title(f"{args.env}, one exploration")
+        ax.legend(loc="best")
+    return figure
 
 
 def main(args: Args) -> None:
     """Measures the parts that are asked for."""
     if args.smoke:
-        args = dataclasses.replace(args, num_seeds=2, horizons=(10,), min_steps=1, rounds=1)
+        args = dataclasses.replace(
+            args, num_seeds=2, horizons=(10,), lanes=(8,), lanes_horizon=10, min_steps=1, rounds=1
+        )
     load = os.getloadavg()[0]
     if "memory" in args.parts:
         for num_seeds in (2,) if args.smoke else (64, 1024):
@@ -165,6 +220,8 @@ def main(args: Args) -> None:
         for batch in (16,) if args.smoke else (1600, 16_384, 131_072):
             row = timing.in_fresh_process(time_insertion, batch, args.rounds)
             timing.emit("go_explore", args.smoke, part="insertion", load_average=load, rounds=args.rounds, **row)
+    if "lanes" in args.parts:
+        sweep_lanes(args, load)
     if "speed" not in args.parts:
         return
     for horizon in args.horizons:

@@ -19,6 +19,7 @@ from purejaxexplore.analysis.ledger import (
     systems_table,
     update_readme,
 )
+from purejaxexplore.analysis.paths import path_maps
 from purejaxexplore.analysis.plots import coverage_map, coverage_maps, learning_curves, score_bars
 from purejaxexplore.analysis.report import report
 from purejaxexplore.analysis.statistics import (
@@ -61,6 +62,7 @@ __all__ = [
     "load_ledger",
     "looks",
     "paired_bootstrap",
+    "path_maps",
     "probability_of_improvement",
     "proportion_difference",
     "readme_agrees",

@@ -214,16 +214,24 @@ def _coverage_row(visits, backgrounds, scale, label, ax) -> "Figure":
     return figure
 
 
+def picture_of(argument: str, picture: np.ndarray) -> np.ndarray:
+    """``picture`` as an array.
+
+    Raises:
+        ValueError: it is no u8[H, W, 3].
+    """
+    picture = np.asarray(picture)
+    if picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype != np.uint8:
+        raise ValueError(f"{argument} is {picture.dtype}{list(picture.shape)}: expected u8[H, W, 3]")
+    return picture
+
+
 def _tiles(name: str, visits: np.ndarray, background: np.ndarray, scale: str) -> np.ndarray:
     """``visits`` with unvisited tiles masked, checked against the picture."""
     if scale not in ("fraction", "log"):
         raise ValueError(f"scale={scale!r}: expected 'fraction' or 'log'")
-    visits, background = np.asarray(visits, np.float64), np.asarray(background)
     where = f" of {name!r}" if name else ""
-    if background.ndim != 3 or background.shape[2] != 3 or background.dtype != np.uint8:
-        raise ValueError(
-            f"background{where} is {background.dtype}{list(background.shape)}: expected u8[H, W, 3]"
-        )
+    visits, background = np.asarray(visits, np.float64), picture_of(f"background{where}", background)
     if visits.ndim != 2 or any(b % v for b, v in zip(background.shape, visits.shape, strict=False)):
         raise ValueError(
             f"visits{where} of shape {visits.shape} do not tile a picture of shape {background.shape[:2]}: "

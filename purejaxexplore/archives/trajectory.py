@@ -11,6 +11,7 @@ or ``START`` for the beginning of an episode. A record keeps its node; the way t
 parents back to the start and replaying forwards, actions and environment randomness included.
 """
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -35,9 +36,14 @@ def cells_key(step_key: jax.Array) -> jax.Array:
     return jax.random.fold_in(step_key, _CELLS)
 
 
+def explore_key(step_key: jax.Array) -> jax.Array:
+    """The key of an iteration for all its rollouts."""
+    return jax.random.fold_in(step_key, _EXPLORE)
+
+
 def lane_key(step_key: jax.Array, lane: jax.Array) -> jax.Array:
     """The key of one rollout of an iteration."""
-    return jax.random.fold_in(jax.random.fold_in(step_key, _EXPLORE), lane)
+    return jax.random.fold_in(explore_key(step_key), lane)
 
 
 def split_lane_key(key: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -155,6 +161,56 @@ def replay(
         rewards=np.concatenate(rewards) if rewards else np.zeros(0, np.float32),
         states=jax.tree.map(lambda *parts: np.concatenate(parts), *states),
     )
+
+
+def retrace(
+    env: Any,
+    env_params: Any,
+    start: Any,
+    parent: jax.Array,
+    node: jax.Array,
+    explore_keys: Callable[[jax.Array], jax.Array],
+    horizon: int,
+    repeat: jax.Array | float,
+) -> Any:
+    """The environment state at a node, reached by stepping from the start: :func:`replay` inside a compiled program.
+
+    The parents are walked again for each of the n rollouts on the way, n^2 / 2 look-ups beside up to n k steps, so that
+    there is no table of the longest possible way. Under ``vmap`` the ways of all lanes are stepped side by side until
+    the longest is done.
+
+    Args:
+        env: gymnax environment.
+        env_params: its parameters.
+        start: the environment state at the start of the episode.
+        parent: i32[T, B], the log.
+        node: i32, ``START`` or a node of the log; ``UNLOGGED`` counts as the start.
+        explore_keys: ``iteration i32 -> key``, those of :func:`explore_key`.
+        horizon: ``k``.
+        repeat: the repeat probability.
+    """
+    log, num_lanes, space = parent.ravel(), parent.shape[1], env.action_space(env_params)
+
+    def earlier(node):
+        return log[node // horizon]
+
+    _, depth = jax.lax.while_loop(
+        lambda carry: carry[0] >= 0, lambda carry: (earlier(carry[0]), carry[1] + 1), (node, jnp.int32(0))
+    )
+
+    def follow(i, state):
+        end = jax.lax.fori_loop(0, depth - 1 - i, lambda _, later: earlier(later), node)
+        iteration, lane = jnp.divmod(end // horizon, num_lanes)
+        key_actions, key_env = split_lane_key(jax.random.fold_in(explore_keys(iteration), lane))
+        actions = repeat_actions(key_actions, space, horizon, repeat)
+
+        def step(j, state):
+            following = env.step_env(jax.random.fold_in(key_env, j), state, actions[j], env_params)[1]
+            return like(following, state)
+
+        return jax.lax.fori_loop(0, end % horizon + 1, step, state)
+
+    return jax.lax.fori_loop(0, depth, follow, start)
 
 
 @partial(jax.jit, static_argnames=("env", "horizon"))

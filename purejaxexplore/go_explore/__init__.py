@@ -1,7 +1,7 @@
 """Go-Explore and its relatives: return to stored places, then explore.
 
-What learns (``backward``, ``imitation``, ``demonstrations``, ``policy_based``, ``latent``) loads the networks, so it is
-imported by module.
+What learns (``backward``, ``imitation``, ``demonstrations``, ``policy_based``, ``latent``, ``latent_policy``) loads the
+networks, so it is imported by module.
 """
 
 from purejaxexplore.go_explore.explore import GoExploreConfig, GoExploreState, go_explore, replay

@@ -4,7 +4,7 @@ Ecoffet, Huizinga, Lehman, Stanley, Clune (2019), "Go-Explore: a new approach fo
 (2021), "First return, then explore". One iteration, with an archive of cells c that keeps the best-known way to each::
 
     select    c_1 ... c_B  ~  W(c), by default 1 / sqrt(seen(c) + 1)
-    return    restore the stored environment state of c_b
+    return    restore the stored environment state of c_b, or replay the way to it from the start
     explore   k random actions, each the last one again with probability p, until the episode ends
     update    every visited state is offered to its cell: higher score wins, then the shorter way;
               chosen, fresh and seen count selections, selections since the last success, and visits
@@ -16,7 +16,8 @@ What differs from the published program:
 - The end of an episode, by termination or truncation, is never a cell; its score and the way to it are kept apart.
 - A trajectory costs 4 bytes a rollout (:mod:`purejaxexplore.archives.trajectory`) instead of its actions.
 - The environment's randomness in a rollout is part of the record: in a stochastic environment a cell may be reached by
-  luck. ``replay`` repeats that luck; a policy will not.
+  luck. Restoring the state keeps that luck, and replaying the way, during the run or after it, repeats it, since it
+  repeats the environment's keys with the actions; a real world or a policy will not.
 """
 
 import numbers
@@ -37,7 +38,9 @@ from purejaxexplore.archives.packing import like, packing
 from purejaxexplore.archives.refitting import RefittedCells, View
 from purejaxexplore.blocks.episodes import coverage
 from purejaxexplore.blocks.sampling import sample_slots
-from purejaxexplore.checks import require_at_least
+from purejaxexplore.checks import choice, require_at_least
+
+RETURN_MODES = ("restore", "replay")
 
 
 @flax.struct.dataclass
@@ -54,6 +57,9 @@ class GoExploreConfig:
         index: ``"hash"`` for cells that are vectors of integers, ``"key"`` for cells that are ids in [0, C).
         reset_on_update: an improved cell's counters start again from 0, as in all published runs.
         probes: slots that a hashed cell may try before it is dropped; the metric ``overflow`` counts those.
+        return_mode: ``"restore"``: records keep their environment state, and returning is free. ``"replay"``: they do
+            not, and returning costs as many environment steps as the way to the cell is long. Both store the same
+            records with the same keys, until the log is full: then replay stores no more.
     """
 
     action_repeat: float = 0.95
@@ -64,13 +70,14 @@ class GoExploreConfig:
     index: str = flax.struct.field(pytree_node=False, default="hash")
     reset_on_update: bool = flax.struct.field(pytree_node=False, default=True)
     probes: int = flax.struct.field(pytree_node=False, default=32)
+    return_mode: str = flax.struct.field(pytree_node=False, default="restore")
 
 
 class Place(NamedTuple):
     """Where a rollout can start, or what it reached; the payload of the archive.
 
     Attributes:
-        packed: packed environment state.
+        packed: packed environment state; () where returns are replayed.
         length: i32, steps since the start of the episode.
     """
 
@@ -100,11 +107,14 @@ class GoExploreState(NamedTuple):
         succeeded: bool, some rollout completed the task.
         visited: bool[num_states], states ever reached, if the environment numbers its states, else None.
         t: i32, iterations done.
-        env_steps: i32, steps executed.
+        env_steps: i32, steps executed; below 2^31.
+        env_steps_explored: i32, those of them that were not part of a return.
         env_steps_replayed: f32, steps that it would have cost with returns replayed from the start of an
             episode.
         accepted: i32, records stored.
         view: the :class:`~purejaxexplore.archives.refitting.View` that decides the cells, None where they are fixed.
+        rollout_keys: u32[T, ...], the words from which the actions of each iteration's rollouts were drawn: the record
+            of what they did, from which nothing new is drawn; None where states are restored.
     """
 
     archive: Archive
@@ -115,13 +125,15 @@ class GoExploreState(NamedTuple):
     visited: jax.Array | None
     t: jax.Array
     env_steps: jax.Array
+    env_steps_explored: jax.Array
     env_steps_replayed: jax.Array
     accepted: jax.Array
     view: View | None
+    rollout_keys: jax.Array | None
 
 
 class Origin(NamedTuple):
-    """Where the lanes of an iteration start: slot, packed state, score, steps and node, each [B, ...]."""
+    """Where the lanes of an iteration start: slot, packed state (or ()), score, steps and node, each [B, ...]."""
 
     slot: jax.Array
     packed: Any
@@ -135,7 +147,7 @@ class Visits(NamedTuple):
 
     Attributes:
         cell: i32[k, B, d], cell key.
-        packed: packed environment state.
+        packed: packed environment state; () where returns are replayed.
         score: f32[k, B], since the start of the episode.
         tie: i32[k, B], smaller is better among equal scores.
         alive: bool[k, B], the step was executed.
@@ -205,7 +217,8 @@ def go_explore(
 
     Returns:
         An :class:`~purejaxexplore.algorithm.Algorithm`; ``step`` is one iteration of ``B`` rollouts. Metrics count from
-        the beginning: ``env_steps``, ``env_steps_replayed``, ``cells``, ``coverage`` (visited share of the reachable
+        the beginning: ``env_steps`` (executed), ``env_steps_explored`` (without those of returns),
+        ``env_steps_replayed`` (with returns, replayed or not), ``cells``, ``coverage`` (visited share of the reachable
         states, or the filled share of the archive where the environment does not number its states), ``best_score``,
         ``episode_return`` (the same), ``episode_length`` (of the best), ``success`` (1 once the task was completed),
         ``accepted``, ``overflow``, ``unlogged``; with refitted cells also ``cell_height``, ``cell_width``,
@@ -224,6 +237,7 @@ def go_explore(
     changing = isinstance(cell, RefittedCells)
     num_states = getattr(env, "num_states", None) if hasattr(env, "state_id") else None
     B, k, T = config.num_lanes, config.horizon, config.num_iterations
+    replaying = config.return_mode == "replay"
     pack, unpack = packing(env, env_params)
     locate = partial(indices.hash_slots, probes=config.probes) if config.index == "hash" else indices.key_slots
 
@@ -240,13 +254,18 @@ def go_explore(
     def cell_key(cell, observation, state):
         return jnp.atleast_1d(cell(observation, state, env_params))
 
+    def kept(state):
+        """What a record keeps of a state."""
+        return () if replaying else pack(state)
+
     def init(key):
         observation, state = env.reset_env(jax.random.fold_in(key, 0), env_params)  # some keep the key that they get
         state = jax.tree.map(jnp.asarray, state)
         packed = pack(state)
         fields = ("tie", "node", *COUNTERS, *(("key",) if config.index == "hash" else ()))
-        archive = table.init(Place(packed, jnp.int32(0)), config.capacity, fields)
-        first = jax.tree.map(lambda x: x[None], Place(packed, jnp.int32(0)))
+        place = Place(kept(state), jnp.int32(0))
+        archive = table.init(place, config.capacity, fields)
+        first = jax.tree.map(lambda x: x[None], place)
         view = cell.init(packed) if changing else None
         first_key = cell_key(cell.cell(view) if changing else cell, observation, state)
         slot, archive = locate(archive, first_key[None], jnp.ones(1, bool))
@@ -263,17 +282,32 @@ def go_explore(
             visited=visited,
             t=jnp.int32(0),
             env_steps=jnp.int32(0),
+            env_steps_explored=jnp.int32(0),
             env_steps_replayed=jnp.float32(0),
             accepted=jnp.int32(0),
             view=view,
+            rollout_keys=jnp.zeros((T, *jax.random.key_data(key).shape), jnp.uint32) if replaying else None,
         )
 
-    def explore(key, origin, cell):
+    def go(key, state, origin):
+        """The environment states at the origins, by one of the two ways to return."""
+        if not replaying:
+            return jax.vmap(unpack)(origin.packed)
+
+        def explore_key(t):
+            return jax.random.wrap_key_data(state.rollout_keys[t], impl=jax.random.key_impl(key))
+
+        def walk(node):
+            start = unpack(state.start)
+            return trajectory.retrace(env, env_params, start, state.parent, node, explore_key, k, config.action_repeat)
+
+        return jax.vmap(walk)(origin.node)
+
+    def explore(key, origin, states, cell):
         """Rolls every lane out for ``k`` steps; what comes after the end of an episode is marked as not alive."""
         lane_keys = jax.vmap(trajectory.lane_key, (None, 0))(key, jnp.arange(B))
         keys_actions, keys_env = jax.vmap(trajectory.split_lane_key)(lane_keys)
         repeat = jax.vmap(lambda lane: trajectory.repeat_actions(lane, space, k, config.action_repeat), out_axes=1)
-        states = jax.vmap(unpack)(origin.packed)
 
         def step(carry, inputs):
             states, scores, alive = carry
@@ -284,7 +318,7 @@ def go_explore(
             length = origin.length + j + 1
             visits = Visits(
                 cell=cell_keys,
-                packed=jax.vmap(pack)(states),
+                packed=jax.vmap(kept)(states),
                 score=scores,
                 tie=length if tie is None else jax.vmap(tie, (0, 0, None))(length, states, env_params),
                 alive=alive,
@@ -298,8 +332,9 @@ def go_explore(
         return visits
 
     def step(key, state):
-        origin = choose(trajectory.select_key(key), state.archive, weight(state.archive), state.start, B)
-        visits = explore(key, origin, cell.cell(state.view) if changing else cell)
+        start = () if replaying else state.start
+        origin = choose(trajectory.select_key(key), state.archive, weight(state.archive), start, B)
+        visits = explore(key, origin, go(key, state, origin), cell.cell(state.view) if changing else cell)
 
         j = jnp.arange(k)[:, None]
         node = (state.t * B + jnp.arange(B)) * k + j
@@ -309,7 +344,9 @@ def go_explore(
         def flat(x):
             return x.reshape(k * B, *x.shape[2:])
 
-        slot, archive = locate(state.archive, flat(visits.cell), flat(visits.going))
+        # Where ways are replayed, one that is not in the log would lead nowhere.
+        storable = flat(visits.going & (state.t < T) if replaying else visits.going)
+        slot, archive = locate(state.archive, flat(visits.cell), storable)
         archive, info = table.insert(
             archive,
             slot,
@@ -317,7 +354,7 @@ def go_explore(
             Place(jax.tree.map(flat, visits.packed), flat(length)),
             tie=flat(visits.tie),
             node=flat(node),
-            valid=flat(visits.going),
+            valid=storable,
         )
         win = info.win.reshape(k, B)
         archive = count_visits(archive, origin.slot, info.slot.reshape(k, B), win, config.reset_on_update)
@@ -325,12 +362,16 @@ def go_explore(
         visited = state.visited
         if visited is not None:
             visited = visited.at[jnp.where(visits.alive, visits.state_id, num_states)].set(True, mode="drop")
-        executed = visits.alive.sum(dtype=jnp.int32)
-        env_steps, view = state.env_steps + executed, state.view
+        executed, returned = visits.alive.sum(dtype=jnp.int32), origin.length.sum()
+        env_steps, view = state.env_steps + executed + (returned if replaying else 0), state.view
         if changing:
             met = jax.tree.map(flat, visits.packed), flat(visits.going)
             counting = config.probes, config.reset_on_update
             view, archive = cell.update(trajectory.cells_key(key), view, *met, archive, env_steps, *counting)
+        rollout_keys = state.rollout_keys
+        if replaying:
+            words = jax.random.key_data(trajectory.explore_key(key))
+            rollout_keys = rollout_keys.at[state.t].set(words, mode="drop")
         state = GoExploreState(
             archive=archive,
             parent=state.parent.at[state.t].set(origin.node, mode="drop"),
@@ -340,9 +381,11 @@ def go_explore(
             visited=visited,
             t=state.t + 1,
             env_steps=env_steps,
-            env_steps_replayed=state.env_steps_replayed + (executed + origin.length.sum()),
+            env_steps_explored=state.env_steps_explored + executed,
+            env_steps_replayed=state.env_steps_replayed + (executed + returned),
             accepted=state.accepted + win.sum(dtype=jnp.int32),
             view=view,
+            rollout_keys=rollout_keys,
         )
         return state, metrics(state)
 
@@ -355,6 +398,7 @@ def go_explore(
         sizes = state.view.sizes._asdict() if changing else {}
         return {f"cell_{name}": size for name, size in sizes.items()} | {
             "env_steps": state.env_steps,
+            "env_steps_explored": state.env_steps_explored,
             "env_steps_replayed": state.env_steps_replayed,
             "cells": num_cells,
             "coverage": covered,
@@ -414,6 +458,9 @@ def _require(env: Any, config: GoExploreConfig, changing: bool) -> None:
     repeat = config.action_repeat
     if isinstance(repeat, numbers.Real) and not 0 <= repeat < 1:
         raise ValueError(f"action_repeat={repeat!r}: expected a probability in [0, 1)")
+    choice("return_mode", config.return_mode, RETURN_MODES)
+    if changing and config.return_mode != "restore":
+        raise ValueError(f"return_mode={config.return_mode!r}: cells that change during a run need 'restore'")
     if config.index not in ("hash", "key"):
         raise ValueError(f"index={config.index!r}: expected 'hash', or 'key' (also for a grid, with cell=cells.grid)")
     if config.capacity < config.num_lanes:

@@ -15,10 +15,10 @@ and a state's rarity is the distance in z to its K-th nearest neighbour (density
     forward       -log N(o'; g(z, a))
     autoencoder   |o - g(z)|^2
 
-What differs from the published program: it returns by a goal-conditioned policy and so has sub-goals and hindsight;
-here a state is restored, which leaves the choice of goals as all there is to judge. The density is that of a reservoir
-and not of all states, with K in proportion. A state that has not been ranked yet counts as the least rare, and equals
-are ordered at random.
+What differs from the published program: it returns by a goal-conditioned policy and so has sub-goals and hindsight
+(:mod:`purejaxexplore.go_explore.latent_policy` does); here a state is restored, which leaves the choice of goals as all
+there is to judge. The density is that of a reservoir and not of all states, with K in proportion. A state that has not
+been ranked yet counts as the least rare, and equals are ordered at random.
 """
 
 import math

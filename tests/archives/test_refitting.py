@@ -148,3 +148,5 @@ def test_bad_settings_are_refused():
         refitted(Corridor(6), Corridor(6).default_params, REFIT)
     with pytest.raises(ValueError, match="index='key'.*need 'hash'"):
         go_explore(env, params, SMALL.replace(index="key"), cell=refitted(env, params, REFIT))
+    with pytest.raises(ValueError, match="return_mode='replay': cells that change during a run need 'restore'"):
+        go_explore(env, params, SMALL.replace(return_mode="replay"), cell=refitted(env, params, REFIT))

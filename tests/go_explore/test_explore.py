@@ -16,6 +16,7 @@ from purejaxexplore.envs.grids.key_rooms import KeyRooms
 from purejaxexplore.go_explore import GoExploreConfig, go_explore, replay
 from purejaxexplore.go_explore.explore import Best, Place, choose, improve
 from purejaxexplore.testing import check_algorithm
+from purejaxexplore.testing.trees import quick_jit
 from tests.toy_envs import Corridor
 
 SMALL = GoExploreConfig(action_repeat=0.5, num_lanes=4, horizon=6, capacity=64, num_iterations=12)
@@ -232,6 +233,60 @@ def test_replay_under_per_seed(key):
     assert replayed_exactly(env, params, config, state, slots, key) == len(slots)
 
 
+def assert_same_exploration(restored, replayed):
+    """Both states and metrics, but for what a record keeps of its state and for the steps of returns."""
+    (state, metrics), (again, metrics_again) = restored, replayed
+    assert again.archive.payload.packed == () and state.rollout_keys is None
+    for name in ("score", "tie", "node", "seen", "chosen", "fresh", "key"):
+        np.testing.assert_array_equal(getattr(again.archive, name), getattr(state.archive, name), err_msg=name)
+    np.testing.assert_array_equal(again.archive.payload.length, state.archive.payload.length)
+    np.testing.assert_array_equal(again.parent, state.parent)
+    for value, expected in zip(jax.tree.leaves(again.best), jax.tree.leaves(state.best), strict=True):
+        np.testing.assert_array_equal(value, expected)
+    for name in metrics.keys() - {"env_steps"}:
+        np.testing.assert_array_equal(metrics_again[name], metrics[name], err_msg=name)
+    np.testing.assert_array_equal(metrics["env_steps"], metrics["env_steps_explored"])
+    np.testing.assert_array_equal(metrics_again["env_steps"], metrics["env_steps_replayed"])
+
+
+def test_returning_by_replay_finds_the_very_archive_of_restored_states(key_rooms):
+    env, config, keys, *restored = key_rooms
+    algorithm = go_explore(env, env.default_params, config.replace(return_mode="replay"))
+    state, metrics = quick_jit(jax.vmap(make_train(algorithm, 60)))(keys)
+    assert_same_exploration(restored, (state, metrics))
+    # Ways of up to hundreds of steps, through several rollouts: not a run that never left the start.
+    assert (metrics["env_steps"][:, -1] > 2 * metrics["env_steps_explored"][:, -1]).all()
+    one = jax.tree.map(lambda x: x[0], state)
+    again = replay(env, env.default_params, config, one, one.best.node, keys[0])
+    assert again.rewards.sum() == one.best.score
+
+
+@pytest.mark.slow
+def test_replay_repeats_the_luck_of_a_noisy_world(noisy, key):
+    env, params, *restored = noisy
+    algorithm = go_explore(env, params, SMALL.replace(return_mode="replay"), cell=noisy_cell)
+    assert_same_exploration(restored, run(algorithm, key, 12))
+
+
+@pytest.mark.slow
+def test_the_contract_of_returning_by_replay():
+    env = Corridor(6)
+    config = SMALL.replace(return_mode="replay")
+    check_algorithm(go_explore(env, env.default_params, config, cell=cells.exact), num_steps=2)
+
+
+def test_a_full_log_ends_the_storing_of_what_only_a_replay_could_reach(key):
+    env = Corridor(30)
+    params = env.default_params.replace(max_steps_in_episode=100)
+    config = SMALL.replace(num_iterations=1, return_mode="replay")
+    algorithm = go_explore(env, params, config, cell=lambda o, s, p: s.position)
+    state, metrics = quick_jit(make_train(algorithm, 6))(key)
+    assert metrics["unlogged"].tolist() == [0, 4, 8, 12, 16, 20]
+    assert (metrics["cells"] == metrics["cells"][0]).all() and metrics["cells"][0] > 1
+    assert (np.asarray(state.archive.node) >= trajectory.START).all()
+    assert metrics["coverage"][-1] > metrics["coverage"][0]  # what is met still counts
+
+
 def test_a_full_log_is_counted_and_refuses_to_replay(key):
     env = Corridor(30)
     params = env.default_params.replace(max_steps_in_episode=100)
@@ -268,6 +323,7 @@ def test_action_repeat_may_be_swept(key):
         ({"action_repeat": 1.0}, "action_repeat=1.0"),
         ({"action_repeat": -0.1}, "action_repeat=-0.1"),
         ({"index": "grid"}, "index='grid'.*cells.grid"),
+        ({"return_mode": "reply"}, "return_mode='reply': expected one of restore, replay; did you mean 'replay'"),
     ],
 )
 def test_bad_settings_are_refused(changes, message):
