@@ -6,6 +6,7 @@ WORKERS ?= 2
 PYTEST = $(PY) -m pytest -q -n $(WORKERS) --dist loadfile
 PY = $(VENV)/bin/python
 PIP = $(PY) -m pip install --quiet --disable-pip-version-check --constraint .ci/constraints.txt
+QUICK = $(XLA_FLAGS) --xla_backend_optimization_level=0
 EXPERIMENTS = $(wildcard experiments/*.py)
 EXAMPLES = $(wildcard experiments/examples/*.py)
 BENCHMARKS = imports stepping archive go_explore quality_diversity ppo bonuses bandits
@@ -17,16 +18,18 @@ EVERYWHERE = contract or runner_run or test_package or test_nets or test_algorit
 run: $(VENV)/.run
 	$(PY) experiments/hard_exploration.py --seeds $(SEEDS)
 
+# LLVM's optimisations are left out: most of the time of the tests is compilation.
 test: $(VENV)/.test
-	$(PYTEST) -m "not slow and not reproduction"
+	XLA_FLAGS="$(QUICK)" $(PYTEST) -m "not slow and not reproduction"
 
-# Also the slow ones: every environment of every suite, and second forms of what `make test` has in one.
+# With optimisation, and also the slow ones: every environment of every suite, and second forms of what `make test` has
+# in one.
 test-all: $(VENV)/.test
 	$(PYTEST)
 
 # What another interpreter, with another jax, must pass: the contracts of all algorithms and worlds, and the runner.
 contract-test: $(VENV)/.test
-	$(PYTEST) -m "not slow and not reproduction" -k "$(EVERYWHERE)" --ignore=tests/envs/test_suites.py
+	XLA_FLAGS="$(QUICK)" $(PYTEST) -m "not slow and not reproduction" -k "$(EVERYWHERE)" --ignore=tests/envs/test_suites.py
 
 lint: $(VENV)/.dev
 	$(VENV)/bin/ruff check .
