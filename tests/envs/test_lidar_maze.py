@@ -10,6 +10,7 @@ from purejaxexplore.envs.control import LidarMaze, PointMazeState
 from purejaxexplore.envs.control.lidar_maze import GOAL_RADIUS, REACH
 from purejaxexplore.envs.grids.mazes import walks
 from purejaxexplore.testing import check_environment
+from purejaxexplore.testing.trees import quick_jit
 
 
 @pytest.mark.parametrize("options", [{"size": 4, "loops": 2, "goal_distance": 2}])
@@ -25,7 +26,7 @@ def env():
 @pytest.fixture(scope="module")
 def levels(env):
     keys = jax.random.split(jax.random.key(0), 5)
-    return jax.jit(jax.vmap(env.sample_params, (0, None)))(keys, env.default_params)
+    return quick_jit(jax.vmap(env.sample_params, (0, None)))(keys, env.default_params)
 
 
 def march(passages, x, y, angle, step=2e-3):
@@ -49,7 +50,7 @@ def march(passages, x, y, angle, step=2e-3):
 def test_ranges(env, levels):
     rng = np.random.default_rng(0)
     places = rng.uniform(0.05, 5.95, (6, 2))
-    scan = jax.jit(env.ranges)
+    scan = quick_jit(env.ranges)
     for i, (x, y) in enumerate(places):
         passages = levels.passages[i % 5]
         found = np.asarray(scan(x - 3, y - 3, passages))
@@ -69,7 +70,7 @@ def test_goals_are_far_and_end_the_episode(env, levels):
         assert walks(params.passages, 3, 3)[row, column] >= 5
     x, y = np.asarray(params.goal)
 
-    @jax.jit
+    @quick_jit
     def step(x, y):
         state = PointMazeState(jnp.float32(x), jnp.float32(y), jnp.int32(0))
         _, after, reward, terminated, info = env.step_env(jax.random.key(0), state, jnp.array([3.0, 4.0]) / 5, params)

@@ -11,6 +11,7 @@ from purejaxexplore import envs
 from purejaxexplore.envs.grids import RoomMaze, RoomMazeState
 from purejaxexplore.envs.grids.mazes import braid, perfect_maze
 from purejaxexplore.testing import check_environment
+from purejaxexplore.testing.trees import quick_jit
 
 
 def search(walls, start):
@@ -26,7 +27,13 @@ def search(walls, start):
     return away
 
 
-@pytest.mark.parametrize("options", [{"observation": "egocentric", "num_rooms": 2, "size": 3, "loops": 1}, {}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"observation": "egocentric", "num_rooms": 2, "size": 3, "loops": 1},
+        pytest.param({}, marks=pytest.mark.slow),
+    ],
+)
 def test_contract(options):
     check_environment(*envs.make("RoomMaze", **options), eager=False)
 
@@ -37,13 +44,13 @@ def test_one_hot_observations():
     assert observation.shape == (49,) and observation.argmax() == env.state_id(state) == 8
 
 
-@pytest.fixture(scope="module", params=[(4, 5, 0), (3, 3, 2)])
+@pytest.fixture(scope="module", params=[(3, 5, 2), pytest.param((4, 5, 0), marks=pytest.mark.slow)])
 def levels(request):
     env = RoomMaze(*request.param)
     keys = jax.random.split(jax.random.key(1), 4)
-    sample = jax.jit(jax.vmap(env.sample_params, (0, None)), static_argnums=())
+    sample = quick_jit(jax.vmap(env.sample_params, (0, None)))
     drawn = sample(keys, env.default_params)
-    walls = jax.jit(jax.vmap(env.walls))(drawn)
+    walls = quick_jit(jax.vmap(env.walls))(drawn)
     return env, jax.tree.map(np.asarray, drawn), np.asarray(walls)
 
 
@@ -71,7 +78,7 @@ def test_every_move_of_a_level(levels):
         _, after, reward, terminated, info = env.step_env(jax.random.key(0), state, action, params)
         return after, reward, info["state_id"]
 
-    every = jax.jit(jax.vmap(jax.vmap(move, (0, 0, None)), (None, None, 0)))
+    every = quick_jit(jax.vmap(jax.vmap(move, (0, 0, None)), (None, None, 0)))
     after, reward, number = every(jnp.asarray(y, jnp.int32), jnp.asarray(x, jnp.int32), jnp.arange(4))
     for action, (down, right) in enumerate([(-1, 0), (0, 1), (1, 0), (0, -1)]):
         free = ~walls[0][y + down, x + right]
@@ -97,7 +104,7 @@ def test_pictures_show_the_walls(levels):
 
 def test_loops_open_inner_walls_only():
     passages = perfect_maze(jax.random.key(2), 4)
-    open_ = braid(jax.random.key(3), passages, 9)  # all that are left
+    open_ = quick_jit(braid, static_argnums=2)(jax.random.key(3), passages, 9)  # all that are left
     assert open_.sum() == 2 * 4 * 3 and not open_[0, :, -1].any() and not open_[1, -1].any()
     assert (open_ >= passages).all()
 

@@ -130,6 +130,7 @@ def test_rooms_of_a_maze_are_connected():
         assert set(np.asarray(env.room(*chart.nodes.desc[reached].T))) == {0, 1, 2, 3}
 
 
+@pytest.mark.slow
 def test_a_given_chart_stays_as_it_is():
     chart = graph.init((), 2, 1)
     for where in (1.0, 4.0):

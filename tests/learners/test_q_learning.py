@@ -45,6 +45,7 @@ def test_what_the_end_was_worth_reaches_the_beginning():
     assert after[1][4]
 
 
+@pytest.mark.slow
 def test_learns_the_corridor_and_counts_visits():
     state, metrics = quick_jit(make_train(q_learning(Corridor(6), PARAMS, SMALL), 60))(jax.random.key(1))
     assert metrics["success"][-1] == 1 and metrics["episode_length"][-1] <= 7 and metrics["coverage"][-1] == 1
