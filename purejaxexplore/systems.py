@@ -75,9 +75,17 @@ SYSTEMS: dict[str, tuple[str, str]] = {
         "purejaxexplore.learners.random_policy",
         "uniform actions, the baseline of every claim",
     ),
+    "q_learning": (
+        "purejaxexplore.learners.q_learning",
+        "tabular Q-learning with a count bonus and backward replay, the flat baseline",
+    ),
     "snapshot_rl": (
         "purejaxexplore.go_explore.snapshots",
         "PPO whose episodes start at a teacher's states at first",
+    ),
+    "topo_nav": (
+        "purejaxexplore.go_explore.topological",
+        "TopoNav: a growing map of landmarks, walked by two levels of Q-learning",
     ),
 }
 """Name -> (module of the factory, one line)."""

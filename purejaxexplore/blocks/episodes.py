@@ -82,6 +82,20 @@ def first_episodes(finished: Finished) -> dict[str, jax.Array]:
     }
 
 
+def first_success(first: jax.Array, finished: Finished, steps_before: jax.Array) -> jax.Array:
+    """Environment steps at the first success ever, i32[]; -1 before it.
+
+    Args:
+        first: i32[], the result for the rollouts before this one.
+        finished: of this rollout, with axes [T, N].
+        steps_before: i32[], environment steps before this rollout; a row of N counts as N steps.
+    """
+    num_lanes = finished.success.shape[1]
+    successful = finished.success.any(1)
+    steps = steps_before + num_lanes * (jnp.argmax(successful).astype(jnp.int32) + 1)
+    return jnp.where((first < 0) & successful.any(), steps, first)
+
+
 def no_state_visited(env) -> jax.Array:
     """bool[num_states], all False; bool[0] where ``env`` does not number its states."""
     return jnp.zeros(env.num_states if hasattr(env, "state_id") else 0, bool)

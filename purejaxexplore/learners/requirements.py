@@ -16,6 +16,17 @@ def require_environment(env) -> None:
         raise TypeError(f"env={env!r}: expected a gymnax environment, e.g. env, env_params = make('KeyRooms')")
 
 
+def require_numbered(env, env_params) -> int:
+    """The number of actions; raises unless ``env`` is an environment with numbered states and discrete actions."""
+    require_environment(env)
+    if not hasattr(env, "state_id"):
+        raise ValueError(f"env={env.name}: expected numbered states, env.state_id and env.num_states")
+    space = env.action_space(env_params)
+    if not isinstance(space, spaces.Discrete):
+        raise ValueError(f"actions of {env.name}: expected a Discrete space, not {space!r}")
+    return int(space.n)
+
+
 def require_network(env, env_params, network: str, activation: str, streams: Sequence[Stream]) -> None:
     """Raises ValueError unless ``network`` exists and suits the observations and what the bonuses show."""
     choice("activation", activation, sorted(ACTIVATIONS))

@@ -6,7 +6,6 @@ random direction a walk stays near the start. An action is a displacement, short
 move whose straight path crosses a wall is cancelled. The y axis points down, as in the picture.
 """
 
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -17,9 +16,9 @@ from gymnax.environments import environment, spaces
 
 from purejaxexplore.checks import require_at_least
 from purejaxexplore.envs.control import drawing
+from purejaxexplore.envs.grids.mazes import DOWN, RIGHT, perfect_maze
 from purejaxexplore.envs.grids.tiles import FLOOR_COLOUR, WALL_COLOUR
 
-RIGHT, DOWN = 0, 1
 _PIXELS = 16  # a unit
 _HALF_WALL = 2  # pixels of a wall on either side of it
 
@@ -48,38 +47,6 @@ class PointMazeParams(environment.EnvParams):
 
     max_steps_in_episode: int = 100
     passages: jax.Array | None = None
-
-
-@partial(jax.jit, static_argnames="size")
-def perfect_maze(key: jax.Array, size: int) -> jax.Array:
-    """Passages bool[2, size, size] that connect all cells without a circle, by depth-first search with random turns.
-
-    Each of the ``size^2 - 1`` passages is walked there and back, one a step.
-    """
-    steps = 2 * (size**2 - 1)
-    preference = jax.random.uniform(key, (steps, 4))
-
-    def walk(step, carry):
-        cell, came_from, visited, passages = carry
-        row, column = cell // size, cell % size
-        rows = row + np.array([0, 0, 1, -1])
-        columns = column + np.array([1, -1, 0, 0])
-        inside = (rows >= 0) & (rows < size) & (columns >= 0) & (columns < size)
-        neighbours = rows * size + columns
-        fresh = inside & ~visited.at[neighbours].get(mode="fill", fill_value=True)
-        turn = jnp.argmax(jnp.where(fresh, preference[step], -1.0))
-        forwards = fresh[turn]
-        following = jnp.where(forwards, neighbours[turn], came_from[cell])
-        # The wall between two cells belongs to the upper or the left one.
-        owner = jnp.minimum(cell, following)
-        opened = jnp.where(forwards, jnp.where(turn < 2, RIGHT, DOWN), 2)
-        passages = passages.at[opened, owner // size, owner % size].set(True, mode="drop")
-        came_from = came_from.at[jnp.where(forwards, following, size**2)].set(cell, mode="drop")
-        return following, came_from, visited.at[following].set(True), passages
-
-    visited = jnp.zeros(size**2, bool).at[0].set(True)
-    start = (jnp.int32(0), jnp.zeros(size**2, jnp.int32), visited, jnp.zeros((2, size, size), bool))
-    return jax.lax.fori_loop(0, steps, walk, start)[3]
 
 
 class PointMaze(environment.Environment[PointMazeState, PointMazeParams]):

@@ -9,6 +9,7 @@ from purejaxexplore.envs.grids.mars_team import MarsTeam, MarsTeamParams, MarsTe
 from purejaxexplore.envs.grids.nov_grid import NovGridLite, NovGridParams, NovGridState
 from purejaxexplore.envs.grids.pyramid import Pyramid, PyramidParams, PyramidState
 from purejaxexplore.envs.grids.room_chain import RoomChain, RoomChainParams, RoomChainState
+from purejaxexplore.envs.grids.room_maze import RoomMaze, RoomMazeParams, RoomMazeState
 from purejaxexplore.envs.grids.semantic_house import SemanticHouse, SemanticHouseParams, SemanticHouseState
 from purejaxexplore.envs.grids.spiral import Spiral, SpiralParams, SpiralState
 
@@ -39,6 +40,9 @@ __all__ = [
     "RoomChain",
     "RoomChainParams",
     "RoomChainState",
+    "RoomMaze",
+    "RoomMazeParams",
+    "RoomMazeState",
     "SemanticHouse",
     "SemanticHouseParams",
     "SemanticHouseState",
