@@ -6,7 +6,9 @@ The interface of policies is in :mod:`purejaxexplore.bandits.policy`, that of wo
 """
 
 from purejaxexplore.bandits.bandit import bandit
+from purejaxexplore.bandits.contextual_double_design import ContextualDesignConfig, contextual_double_design
 from purejaxexplore.bandits.delays import batched, delayed, in_blocks, randomly_delayed
+from purejaxexplore.bandits.double_design import DoubleDesignConfig, double_design
 from purejaxexplore.bandits.explore_first import (
     EpsilonGreedyConfig,
     ExploreFirstConfig,
@@ -17,6 +19,7 @@ from purejaxexplore.bandits.explore_first import (
     successive_elimination,
 )
 from purejaxexplore.bandits.exponential import EXP3SConfig, ExponentialConfig, exp3, exp3_ix, exp3_s, exp4, hedge
+from purejaxexplore.bandits.feedback_graphs import FeedbackGraphConfig, exp3_ex, exp3_g, exp3_set
 from purejaxexplore.bandits.forgetting import (
     DiscountedUCBConfig,
     SlidingWindowUCBConfig,
@@ -33,9 +36,11 @@ from purejaxexplore.bandits.linear import (
     linear_thompson,
     oful,
 )
+from purejaxexplore.bandits.lucb import LUCBConfig, kl_lucb_config, lucb
 from purejaxexplore.bandits.mbe import MBEConfig, mbe
 from purejaxexplore.bandits.policy import Aux, Policy
 from purejaxexplore.bandits.repeated_exposure import RepeatedExposureConfig, repeated_exposure
+from purejaxexplore.bandits.sequential_halving import SequentialHalvingConfig, sequential_halving
 from purejaxexplore.bandits.square_cb import (
     NetworkRegressorConfig,
     SquareCBConfig,
@@ -49,17 +54,22 @@ from purejaxexplore.bandits.thompson import (
     beta_thompson,
     gaussian_thompson,
 )
+from purejaxexplore.bandits.track_and_stop import TrackAndStopConfig, track_and_stop
 from purejaxexplore.bandits.tsallis_inf import tsallis_inf
 from purejaxexplore.bandits.ucb import MOSSConfig, UCB1Config, UCBVConfig, moss, ucb1, ucb_tuned, ucb_v
 
 __all__ = [
-    "Aux", "BayesUCBConfig", "BetaThompsonConfig", "DiscountedUCBConfig", "EXP3SConfig", "EpsilonGreedyConfig",
-    "ExploreFirstConfig", "ExponentialConfig", "GaussianThompsonConfig", "IDSConfig", "KLUCBConfig",
-    "LinUCBConfig", "LinearThompsonConfig", "MBEConfig", "MOSSConfig", "NetworkRegressorConfig", "OFULConfig",
-    "Policy", "RepeatedExposureConfig", "SlidingWindowUCBConfig", "SquareCBConfig", "SuccessiveEliminationConfig",
-    "UCB1Config", "UCBVConfig", "bandit", "batched", "bayes_ucb", "beta_thompson", "decaying_epsilon_greedy",
-    "delayed", "discounted_ucb", "epsilon_greedy", "exp3", "exp3_ix", "exp3_s", "exp4", "explore_first",
-    "gaussian_thompson", "hedge", "ids", "imed", "in_blocks", "kl_ucb", "lin_ucb", "linear_thompson", "mbe",
-    "moss", "network_regressor", "oful", "randomly_delayed", "repeated_exposure", "ridge_regressor",
-    "sliding_window_ucb", "square_cb", "successive_elimination", "tsallis_inf", "ucb1", "ucb_tuned", "ucb_v",
+    "Aux", "BayesUCBConfig", "BetaThompsonConfig", "ContextualDesignConfig", "DiscountedUCBConfig",
+    "DoubleDesignConfig", "EXP3SConfig", "EpsilonGreedyConfig", "ExploreFirstConfig", "ExponentialConfig",
+    "FeedbackGraphConfig", "GaussianThompsonConfig", "IDSConfig", "KLUCBConfig", "LUCBConfig", "LinUCBConfig",
+    "LinearThompsonConfig", "MBEConfig", "MOSSConfig", "NetworkRegressorConfig", "OFULConfig", "Policy",
+    "RepeatedExposureConfig", "SequentialHalvingConfig", "SlidingWindowUCBConfig", "SquareCBConfig",
+    "SuccessiveEliminationConfig", "TrackAndStopConfig", "UCB1Config", "UCBVConfig", "bandit", "batched",
+    "bayes_ucb", "beta_thompson", "contextual_double_design", "decaying_epsilon_greedy", "delayed",
+    "discounted_ucb", "double_design", "epsilon_greedy", "exp3", "exp3_ex", "exp3_g", "exp3_ix", "exp3_s",
+    "exp3_set", "exp4", "explore_first", "gaussian_thompson", "hedge", "ids", "imed", "in_blocks",
+    "kl_lucb_config", "kl_ucb", "lin_ucb", "linear_thompson", "lucb", "mbe", "moss", "network_regressor",
+    "oful", "randomly_delayed", "repeated_exposure", "ridge_regressor", "sequential_halving",
+    "sliding_window_ucb", "square_cb", "successive_elimination", "track_and_stop", "tsallis_inf", "ucb1",
+    "ucb_tuned", "ucb_v",
 ]  # fmt: skip
