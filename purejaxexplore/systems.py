@@ -7,7 +7,7 @@ SYSTEMS: dict[str, tuple[str, str]] = {
     ),
     "bandit": (
         "purejaxexplore.bandits.bandit",
-        "any bandit policy in any bandit world: UCB, Thompson, IDS, EXP3, Track-and-Stop ...; see purejaxexplore.bandits",
+        "any bandit policy in any bandit world: UCB, Thompson, IDS, EXP3, LUCB ...; see purejaxexplore.bandits",
     ),
     "cma_mae": (
         "purejaxexplore.quality_diversity.cma_mae",

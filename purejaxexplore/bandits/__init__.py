@@ -6,6 +6,7 @@ The interface of policies is in :mod:`purejaxexplore.bandits.policy`, that of wo
 """
 
 from purejaxexplore.bandits.bandit import bandit
+from purejaxexplore.bandits.comb_ucb import CombUCBConfig, comb_ucb1
 from purejaxexplore.bandits.contextual_double_design import ContextualDesignConfig, contextual_double_design
 from purejaxexplore.bandits.delays import batched, delayed, in_blocks, randomly_delayed
 from purejaxexplore.bandits.double_design import DoubleDesignConfig, double_design
@@ -36,6 +37,7 @@ from purejaxexplore.bandits.linear import (
     linear_thompson,
     oful,
 )
+from purejaxexplore.bandits.lipschitz import ZoomingConfig, discretised, zooming
 from purejaxexplore.bandits.lucb import LUCBConfig, kl_lucb_config, lucb
 from purejaxexplore.bandits.mbe import MBEConfig, mbe
 from purejaxexplore.bandits.policy import Aux, Policy
@@ -59,17 +61,17 @@ from purejaxexplore.bandits.tsallis_inf import tsallis_inf
 from purejaxexplore.bandits.ucb import MOSSConfig, UCB1Config, UCBVConfig, moss, ucb1, ucb_tuned, ucb_v
 
 __all__ = [
-    "Aux", "BayesUCBConfig", "BetaThompsonConfig", "ContextualDesignConfig", "DiscountedUCBConfig",
-    "DoubleDesignConfig", "EXP3SConfig", "EpsilonGreedyConfig", "ExploreFirstConfig", "ExponentialConfig",
-    "FeedbackGraphConfig", "GaussianThompsonConfig", "IDSConfig", "KLUCBConfig", "LUCBConfig", "LinUCBConfig",
-    "LinearThompsonConfig", "MBEConfig", "MOSSConfig", "NetworkRegressorConfig", "OFULConfig", "Policy",
-    "RepeatedExposureConfig", "SequentialHalvingConfig", "SlidingWindowUCBConfig", "SquareCBConfig",
-    "SuccessiveEliminationConfig", "TrackAndStopConfig", "UCB1Config", "UCBVConfig", "bandit", "batched",
-    "bayes_ucb", "beta_thompson", "contextual_double_design", "decaying_epsilon_greedy", "delayed",
-    "discounted_ucb", "double_design", "epsilon_greedy", "exp3", "exp3_ex", "exp3_g", "exp3_ix", "exp3_s",
-    "exp3_set", "exp4", "explore_first", "gaussian_thompson", "hedge", "ids", "imed", "in_blocks",
-    "kl_lucb_config", "kl_ucb", "lin_ucb", "linear_thompson", "lucb", "mbe", "moss", "network_regressor",
-    "oful", "randomly_delayed", "repeated_exposure", "ridge_regressor", "sequential_halving",
-    "sliding_window_ucb", "square_cb", "successive_elimination", "track_and_stop", "tsallis_inf", "ucb1",
-    "ucb_tuned", "ucb_v",
+    "Aux", "BayesUCBConfig", "BetaThompsonConfig", "CombUCBConfig", "ContextualDesignConfig",
+    "DiscountedUCBConfig", "DoubleDesignConfig", "EXP3SConfig", "EpsilonGreedyConfig", "ExploreFirstConfig",
+    "ExponentialConfig", "FeedbackGraphConfig", "GaussianThompsonConfig", "IDSConfig", "KLUCBConfig",
+    "LUCBConfig", "LinUCBConfig", "LinearThompsonConfig", "MBEConfig", "MOSSConfig", "NetworkRegressorConfig",
+    "OFULConfig", "Policy", "RepeatedExposureConfig", "SequentialHalvingConfig", "SlidingWindowUCBConfig",
+    "SquareCBConfig", "SuccessiveEliminationConfig", "TrackAndStopConfig", "UCB1Config", "UCBVConfig",
+    "ZoomingConfig", "bandit", "batched", "bayes_ucb", "beta_thompson", "comb_ucb1", "contextual_double_design",
+    "decaying_epsilon_greedy", "delayed", "discounted_ucb", "discretised", "double_design", "epsilon_greedy",
+    "exp3", "exp3_ex", "exp3_g", "exp3_ix", "exp3_s", "exp3_set", "exp4", "explore_first", "gaussian_thompson",
+    "hedge", "ids", "imed", "in_blocks", "kl_lucb_config", "kl_ucb", "lin_ucb", "linear_thompson", "lucb",
+    "mbe", "moss", "network_regressor", "oful", "randomly_delayed", "repeated_exposure", "ridge_regressor",
+    "sequential_halving", "sliding_window_ucb", "square_cb", "successive_elimination", "track_and_stop",
+    "tsallis_inf", "ucb1", "ucb_tuned", "ucb_v", "zooming",
 ]  # fmt: skip

@@ -9,7 +9,8 @@ are those that the mean of ``n`` values leaves with the exploration rate ``beta 
 * ``kl(mean, bound) = beta / n``: KL-LUCB, with k = 405.5 and alpha = 1.1. Kaufmann and Kalyanakrishnan (2013),
   "Information complexity in bandit subset selection".
 
-Here ``t`` counts pulls and not rounds, which makes the bounds slightly wider.
+With ``rate="practical"`` beta is ``ln((1 + ln t) / delta)``, with which Garivier and Kaufmann (2016) ran KL-LUCB beside
+Track-and-Stop. Here ``t`` counts pulls and not rounds, which makes the bounds slightly wider.
 """
 
 from typing import NamedTuple
@@ -46,6 +47,7 @@ class LUCBConfig:
     factor: k of the exploration rate, at least 1; 5/4 for LUCB, 405.5 for KL-LUCB; may be traced.
     power: alpha > 1 of the exploration rate; 4 for LUCB, 1.1 for KL-LUCB; may be traced.
     divergence: ``"gaussian"`` (LUCB) or ``"bernoulli"`` (KL-LUCB).
+    rate: ``"proved"``, or ``"practical"``, which ignores ``factor`` and ``power`` and has no proof.
     """
 
     delta: float = 0.1
@@ -54,6 +56,7 @@ class LUCBConfig:
     factor: float = 1.25
     power: float = 4.0
     divergence: str = flax.struct.field(pytree_node=False, default="gaussian")
+    rate: str = flax.struct.field(pytree_node=False, default="proved")
 
 
 class LUCBState(NamedTuple):
@@ -73,6 +76,13 @@ class LUCBState(NamedTuple):
 def kl_lucb_config(**settings) -> LUCBConfig:
     """The settings of KL-LUCB; others by name."""
     return LUCBConfig(**{"factor": 405.5, "power": 1.1, "divergence": "bernoulli", **settings})
+
+
+def exploration_rate(t: jax.Array, num_arms: int, config: LUCBConfig) -> jax.Array:
+    """beta f32[] after ``t`` pulls."""
+    if config.rate == "practical":
+        return jnp.log1p(jnp.log(t)) - jnp.log(config.delta)
+    return jnp.log(config.factor * num_arms / config.delta) + config.power * jnp.log(t)
 
 
 def confidence_bounds(arms: Arms, beta: jax.Array, config: LUCBConfig) -> tuple[jax.Array, jax.Array]:
@@ -97,6 +107,7 @@ def lucb(spec: Spec, config: LUCBConfig) -> Policy:
     """
     require_index_world(spec, "lucb")
     choice("divergence", config.divergence, DIVERGENCES)
+    choice("rate", config.rate, ("proved", "practical"))
     if config.divergence == "bernoulli":
         require_unit_values(spec, "lucb with divergence='bernoulli'")
     require_between(1e-12, 1 - 1e-6, delta=config.delta)
@@ -117,8 +128,7 @@ def lucb(spec: Spec, config: LUCBConfig) -> Policy:
         arms = see(state.arms, feedback.seen, feedback.value)
         known = (arms.n > 0).all()
         round_over = known & (state.second | (state.arms.n == 0).any())
-        beta = jnp.log(config.factor * K / config.delta) + config.power * jnp.log(observation.t + 1.0)
-        lower, upper = confidence_bounds(arms, beta, config)
+        lower, upper = confidence_bounds(arms, exploration_rate(observation.t + 1.0, K, config), config)
         leader = first_argmax(arms.mean)
         challenger = first_argmax(jnp.where(jnp.arange(K) == leader, -jnp.inf, upper))
         separated = lower[leader] >= upper[challenger] - config.epsilon

@@ -9,7 +9,7 @@ from scipy import stats
 import purejaxexplore as pjx
 from purejaxexplore import bandits as b
 from purejaxexplore.bandits import oracles
-from purejaxexplore.bandits.lucb import confidence_bounds
+from purejaxexplore.bandits.lucb import confidence_bounds, exploration_rate
 from purejaxexplore.bandits.sequential_halving import best_of, halving_plan
 from purejaxexplore.bandits.track_and_stop import at_least, best_proportions, evidence
 from purejaxexplore.blocks.arms import new_arms, see
@@ -160,6 +160,9 @@ def test_lucb_pulls_the_leader_and_its_challenger_until_they_part():
 
 
 def test_kl_bounds_invert_the_divergence():
+    assert float(exploration_rate(50.0, 3, b.LUCBConfig())) == pytest.approx(np.log(1.25 * 3 * 50**4 / 0.1), rel=1e-5)
+    practical = b.kl_lucb_config(rate="practical", delta=0.01)
+    assert float(exploration_rate(50.0, 3, practical)) == pytest.approx(np.log((1 + np.log(50)) / 0.01), rel=1e-5)
     arms = see(
         see(new_arms(2), jnp.ones(2, bool), jnp.array([1.0, 0.0])), jnp.ones(2, bool), jnp.array([0.0, 0.0])
     )
@@ -234,6 +237,7 @@ def test_stops_early_and_seldom_wrong(stopping):
         (lambda s: b.lucb(s, b.LUCBConfig(epsilon=-1.0)), "epsilon=-1.0"),
         (lambda s: b.lucb(s, b.LUCBConfig(power=0.5)), "power=0.5"),
         (lambda s: b.lucb(s, b.LUCBConfig(divergence="poisson")), "divergence='poisson'"),
+        (lambda s: b.lucb(s, b.LUCBConfig(rate="slow")), "rate='slow'"),
         (lambda s: b.lucb(GAUSS.spec, b.kl_lucb_config()), "value_range"),
         (lambda s: b.track_and_stop(GAUSS.spec, b.TrackAndStopConfig()), "value_range"),
         (lambda s: b.track_and_stop(s, b.TrackAndStopConfig(delta=1.0)), "delta=1.0"),

@@ -2,8 +2,10 @@
 
 from purejaxexplore.envs.bandits.adversarial import adversary, sinusoidal, switching, trap
 from purejaxexplore.envs.bandits.changing import drifting, piecewise
+from purejaxexplore.envs.bandits.combinatorial import combinatorial, grid_paths
 from purejaxexplore.envs.bandits.contextual import classification, contextual, linear, low_rank, wheel
 from purejaxexplore.envs.bandits.graphs import clique_graph, random_graph, revealing_star, star_graph
+from purejaxexplore.envs.bandits.lipschitz import interval, peaked
 from purejaxexplore.envs.bandits.representations import ContextualTasks, LinearTasks, contextual_tasks, linear_tasks
 from purejaxexplore.envs.bandits.stochastic import bandit_bench, bernoulli, gaussian, shuffled, uniform_means
 from purejaxexplore.envs.bandits.tallying import improves_with_exposure, tallying
@@ -11,8 +13,8 @@ from purejaxexplore.envs.bandits.world import Feedback, Observation, Spec, World
 
 __all__ = [
     "ContextualTasks", "Feedback", "LinearTasks", "Observation", "Spec", "World", "adversary", "bandit_bench",
-    "bernoulli", "classification", "clique_graph", "contextual", "contextual_tasks", "drifting", "gaussian",
-    "improves_with_exposure", "linear", "linear_tasks", "low_rank", "piecewise", "random_graph", "rescaled",
-    "revealing_star", "shuffled", "sinusoidal", "star_graph", "switching", "tallying", "trap", "uniform_means",
-    "wheel",
+    "bernoulli", "classification", "clique_graph", "combinatorial", "contextual", "contextual_tasks",
+    "drifting", "gaussian", "grid_paths", "improves_with_exposure", "interval", "linear", "linear_tasks",
+    "low_rank", "peaked", "piecewise", "random_graph", "rescaled", "revealing_star", "shuffled", "sinusoidal",
+    "star_graph", "switching", "tallying", "trap", "uniform_means", "wheel",
 ]  # fmt: skip
