@@ -79,6 +79,10 @@ SYSTEMS: dict[str, tuple[str, str]] = {
         "purejaxexplore.learners.random_policy",
         "uniform actions, the baseline of every claim",
     ),
+    "sparse_elimination": (
+        "purejaxexplore.bandits.sparse_elimination",
+        "a nearly best action where features are slightly wrong and the parameter is sparse",
+    ),
     "snapshot_rl": (
         "purejaxexplore.go_explore.snapshots",
         "PPO whose episodes start at a teacher's states at first",

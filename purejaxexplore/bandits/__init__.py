@@ -43,6 +43,7 @@ from purejaxexplore.bandits.mbe import MBEConfig, mbe
 from purejaxexplore.bandits.policy import Aux, Policy
 from purejaxexplore.bandits.repeated_exposure import RepeatedExposureConfig, repeated_exposure
 from purejaxexplore.bandits.sequential_halving import SequentialHalvingConfig, sequential_halving
+from purejaxexplore.bandits.sparse_elimination import SparseEliminationConfig, sparse_elimination
 from purejaxexplore.bandits.square_cb import (
     NetworkRegressorConfig,
     SquareCBConfig,
@@ -66,12 +67,13 @@ __all__ = [
     "ExponentialConfig", "FeedbackGraphConfig", "GaussianThompsonConfig", "IDSConfig", "KLUCBConfig",
     "LUCBConfig", "LinUCBConfig", "LinearThompsonConfig", "MBEConfig", "MOSSConfig", "NetworkRegressorConfig",
     "OFULConfig", "Policy", "RepeatedExposureConfig", "SequentialHalvingConfig", "SlidingWindowUCBConfig",
-    "SquareCBConfig", "SuccessiveEliminationConfig", "TrackAndStopConfig", "UCB1Config", "UCBVConfig",
-    "ZoomingConfig", "bandit", "batched", "bayes_ucb", "beta_thompson", "comb_ucb1", "contextual_double_design",
-    "decaying_epsilon_greedy", "delayed", "discounted_ucb", "discretised", "double_design", "epsilon_greedy",
-    "exp3", "exp3_ex", "exp3_g", "exp3_ix", "exp3_s", "exp3_set", "exp4", "explore_first", "gaussian_thompson",
-    "hedge", "ids", "imed", "in_blocks", "kl_lucb_config", "kl_ucb", "lin_ucb", "linear_thompson", "lucb",
-    "mbe", "moss", "network_regressor", "oful", "randomly_delayed", "repeated_exposure", "ridge_regressor",
-    "sequential_halving", "sliding_window_ucb", "square_cb", "successive_elimination", "track_and_stop",
-    "tsallis_inf", "ucb1", "ucb_tuned", "ucb_v", "zooming",
+    "SparseEliminationConfig", "SquareCBConfig", "SuccessiveEliminationConfig", "TrackAndStopConfig",
+    "UCB1Config", "UCBVConfig", "ZoomingConfig", "bandit", "batched", "bayes_ucb", "beta_thompson", "comb_ucb1",
+    "contextual_double_design", "decaying_epsilon_greedy", "delayed", "discounted_ucb", "discretised",
+    "double_design", "epsilon_greedy", "exp3", "exp3_ex", "exp3_g", "exp3_ix", "exp3_s", "exp3_set", "exp4",
+    "explore_first", "gaussian_thompson", "hedge", "ids", "imed", "in_blocks", "kl_lucb_config", "kl_ucb",
+    "lin_ucb", "linear_thompson", "lucb", "mbe", "moss", "network_regressor", "oful", "randomly_delayed",
+    "repeated_exposure", "ridge_regressor", "sequential_halving", "sliding_window_ucb", "sparse_elimination",
+    "square_cb", "successive_elimination", "track_and_stop", "tsallis_inf", "ucb1", "ucb_tuned", "ucb_v",
+    "zooming",
 ]  # fmt: skip

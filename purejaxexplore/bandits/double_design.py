@@ -50,7 +50,7 @@ class DoubleDesignConfig:
     delta: float = 0.05
     sd: float = 1.0
     batch_factor: int = flax.struct.field(pytree_node=False, default=4)
-    feature_factor: float = 32.0
+    feature_factor: float = 4.0
     sample_factor: float = 8.0
     design_steps: int = flax.struct.field(pytree_node=False, default=200)
     representation: str = flax.struct.field(pytree_node=False, default="learned")

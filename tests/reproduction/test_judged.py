@@ -42,6 +42,9 @@ ROOT = Path(__file__).parents[2]
         pytest.param("best_arm_bandits.py", {"best_arm_bandits"}, id="bandits_best_arm"),
         pytest.param("double_design.py", {"double_design"}, id="bandits_double_design"),
         pytest.param("feedback_graphs.py", {"feedback_graphs"}, id="bandits_feedback_graphs"),
+        pytest.param(
+            "sparse_misspecified_bandits.py", {"sparse_misspecified_bandits"}, id="bandits_sparse_misspecified"
+        ),
         pytest.param("rnd_room_chain.py", {"rnd_room_chain", "rnd_tuned"}, id="bonuses"),
     ],
 )
