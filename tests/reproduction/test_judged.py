@@ -39,12 +39,13 @@ ROOT = Path(__file__).parents[2]
         pytest.param("stochastic_bandits.py", {"bandit_slopes", "bandit_asymptotics"}, id="bandits_stochastic"),
         pytest.param("adversarial_bandits.py", {"adversarial_bandits"}, id="bandits_adversarial"),
         pytest.param("changing_bandits.py", {"changing_bandits"}, id="bandits_changing"),
-        pytest.param("best_arm_bandits.py", {"best_arm_bandits"}, id="bandits_best_arm"),
+        pytest.param("best_arm_bandits.py", {"best_arm_bandits", "sequential_halving"}, id="bandits_best_arm"),
         pytest.param("double_design.py", {"double_design"}, id="bandits_double_design"),
         pytest.param("feedback_graphs.py", {"feedback_graphs"}, id="bandits_feedback_graphs"),
         pytest.param(
             "sparse_misspecified_bandits.py", {"sparse_misspecified_bandits"}, id="bandits_sparse_misspecified"
         ),
+        pytest.param("last_switch_bandits.py", {"last_switch_bandits"}, id="bandits_last_switch"),
         pytest.param("rnd_room_chain.py", {"rnd_room_chain", "rnd_tuned"}, id="bonuses"),
     ],
 )
