@@ -29,6 +29,7 @@ from purejaxexplore.bandits.forgetting import (
 )
 from purejaxexplore.bandits.ids import IDSConfig, ids
 from purejaxexplore.bandits.kl_ucb import BayesUCBConfig, KLUCBConfig, bayes_ucb, imed, kl_ucb
+from purejaxexplore.bandits.knapsacks import KnapsackConfig, lagrange_bwk, ucb_bwk
 from purejaxexplore.bandits.last_switch import CyclesConfig, myopic, rounded_cycles
 from purejaxexplore.bandits.linear import (
     LinearThompsonConfig,
@@ -66,15 +67,15 @@ __all__ = [
     "Aux", "BayesUCBConfig", "BetaThompsonConfig", "CombUCBConfig", "ContextualDesignConfig", "CyclesConfig",
     "DiscountedUCBConfig", "DoubleDesignConfig", "EXP3SConfig", "EpsilonGreedyConfig", "ExploreFirstConfig",
     "ExponentialConfig", "FeedbackGraphConfig", "GaussianThompsonConfig", "IDSConfig", "KLUCBConfig",
-    "LUCBConfig", "LinUCBConfig", "LinearThompsonConfig", "MBEConfig", "MOSSConfig", "NetworkRegressorConfig",
-    "OFULConfig", "Policy", "RepeatedExposureConfig", "SequentialHalvingConfig", "SlidingWindowUCBConfig",
-    "SparseEliminationConfig", "SquareCBConfig", "SuccessiveEliminationConfig", "TrackAndStopConfig",
-    "UCB1Config", "UCBVConfig", "ZoomingConfig", "bandit", "batched", "bayes_ucb", "beta_thompson", "comb_ucb1",
-    "contextual_double_design", "decaying_epsilon_greedy", "delayed", "discounted_ucb", "discretised",
-    "double_design", "epsilon_greedy", "exp3", "exp3_ex", "exp3_g", "exp3_ix", "exp3_s", "exp3_set", "exp4",
-    "explore_first", "gaussian_thompson", "hedge", "ids", "imed", "in_blocks", "kl_lucb_config", "kl_ucb",
-    "lin_ucb", "linear_thompson", "lucb", "mbe", "moss", "myopic", "network_regressor", "oful",
-    "randomly_delayed", "repeated_exposure", "ridge_regressor", "rounded_cycles", "sequential_halving",
-    "sliding_window_ucb", "sparse_elimination", "square_cb", "successive_elimination", "track_and_stop",
-    "tsallis_inf", "ucb1", "ucb_tuned", "ucb_v", "zooming",
+    "KnapsackConfig", "LUCBConfig", "LinUCBConfig", "LinearThompsonConfig", "MBEConfig", "MOSSConfig",
+    "NetworkRegressorConfig", "OFULConfig", "Policy", "RepeatedExposureConfig", "SequentialHalvingConfig",
+    "SlidingWindowUCBConfig", "SparseEliminationConfig", "SquareCBConfig", "SuccessiveEliminationConfig",
+    "TrackAndStopConfig", "UCB1Config", "UCBVConfig", "ZoomingConfig", "bandit", "batched", "bayes_ucb",
+    "beta_thompson", "comb_ucb1", "contextual_double_design", "decaying_epsilon_greedy", "delayed",
+    "discounted_ucb", "discretised", "double_design", "epsilon_greedy", "exp3", "exp3_ex", "exp3_g", "exp3_ix",
+    "exp3_s", "exp3_set", "exp4", "explore_first", "gaussian_thompson", "hedge", "ids", "imed", "in_blocks",
+    "kl_lucb_config", "kl_ucb", "lagrange_bwk", "lin_ucb", "linear_thompson", "lucb", "mbe", "moss", "myopic",
+    "network_regressor", "oful", "randomly_delayed", "repeated_exposure", "ridge_regressor", "rounded_cycles",
+    "sequential_halving", "sliding_window_ucb", "sparse_elimination", "square_cb", "successive_elimination",
+    "track_and_stop", "tsallis_inf", "ucb1", "ucb_bwk", "ucb_tuned", "ucb_v", "zooming",
 ]  # fmt: skip

@@ -6,6 +6,7 @@ from purejaxexplore.envs.bandits.combinatorial import combinatorial, grid_paths
 from purejaxexplore.envs.bandits.contextual import classification, contextual, linear, low_rank, wheel
 from purejaxexplore.envs.bandits.digits import digits
 from purejaxexplore.envs.bandits.graphs import clique_graph, random_graph, revealing_star, star_graph
+from purejaxexplore.envs.bandits.knapsack import pricing
 from purejaxexplore.envs.bandits.last_switch import last_switch, monotone_table, patience_table
 from purejaxexplore.envs.bandits.lipschitz import interval, peaked
 from purejaxexplore.envs.bandits.misspecified import SparseProblem, misleading
@@ -19,6 +20,6 @@ __all__ = [
     "bandit_bench", "bernoulli", "classification", "clique_graph", "combinatorial", "contextual",
     "contextual_tasks", "digits", "drifting", "gaussian", "grid_paths", "improves_with_exposure", "interval",
     "last_switch", "linear", "linear_tasks", "low_rank", "misleading", "monotone_table", "patience_table",
-    "peaked", "piecewise", "random_graph", "rescaled", "revealing_star", "shuffled", "sinusoidal", "star_graph",
-    "switching", "tallying", "trap", "uniform_means", "wheel",
+    "peaked", "piecewise", "pricing", "random_graph", "rescaled", "revealing_star", "shuffled", "sinusoidal",
+    "star_graph", "switching", "tallying", "trap", "uniform_means", "wheel",
 ]  # fmt: skip
