@@ -149,7 +149,7 @@ def test_sharing_the_representation_saves_pulls_and_does_not_err(finals):
     pulls = {name: found["pulls_per_task"].mean() for name, found in finals.items()}
     assert pulls["known"] < pulls["learned"] < pulls["none"]
     assert (finals["known"]["feature_pulls"] == 0).all()
-    assert finals["learned"]["projector_error"].max() < 0.3
+    assert finals["learned"]["projector_error"].mean() < 0.25
 
 
 @pytest.mark.slow
