@@ -7,7 +7,7 @@ SYSTEMS: dict[str, tuple[str, str]] = {
     ),
     "bandit": (
         "purejaxexplore.bandits.bandit",
-        "any bandit policy in any bandit world: UCB, Thompson, IDS, MBE, EXP3 ...; see purejaxexplore.bandits",
+        "any bandit policy in any bandit world: UCB, Thompson, IDS, EXP3, LUCB ...; see purejaxexplore.bandits",
     ),
     "cma_mae": (
         "purejaxexplore.quality_diversity.cma_mae",
@@ -21,6 +21,10 @@ SYSTEMS: dict[str, tuple[str, str]] = {
         "purejaxexplore.quality_diversity.cma_mega",
         "gradients of fitness and descriptor, their coefficients searched by CMA-ES",
     ),
+    "contextual_double_design": (
+        "purejaxexplore.bandits.contextual_double_design",
+        "C-DouExpDes: good policies for contextual linear bandits that share a representation",
+    ),
     "deep_ga": (
         "purejaxexplore.learners.deep_ga",
         "mutation and truncation selection on network weights, by reward or by novelty",
@@ -28,6 +32,10 @@ SYSTEMS: dict[str, tuple[str, str]] = {
     "dgm": (
         "purejaxexplore.go_explore.dgm",
         "keep every variant, and return to good ones that had few children",
+    ),
+    "double_design": (
+        "purejaxexplore.bandits.double_design",
+        "DouExpDes: the best arms of linear bandits that share a representation",
     ),
     "dqn": (
         "purejaxexplore.learners.dqn",
@@ -78,6 +86,10 @@ SYSTEMS: dict[str, tuple[str, str]] = {
     "q_learning": (
         "purejaxexplore.learners.q_learning",
         "tabular Q-learning with a count bonus and backward replay, the flat baseline",
+    ),
+    "sparse_elimination": (
+        "purejaxexplore.bandits.sparse_elimination",
+        "a nearly best action where features are slightly wrong and the parameter is sparse",
     ),
     "snapshot_rl": (
         "purejaxexplore.go_explore.snapshots",

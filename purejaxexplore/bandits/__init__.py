@@ -6,7 +6,10 @@ The interface of policies is in :mod:`purejaxexplore.bandits.policy`, that of wo
 """
 
 from purejaxexplore.bandits.bandit import bandit
+from purejaxexplore.bandits.comb_ucb import CombUCBConfig, comb_ucb1
+from purejaxexplore.bandits.contextual_double_design import ContextualDesignConfig, contextual_double_design
 from purejaxexplore.bandits.delays import batched, delayed, in_blocks, randomly_delayed
+from purejaxexplore.bandits.double_design import DoubleDesignConfig, double_design
 from purejaxexplore.bandits.explore_first import (
     EpsilonGreedyConfig,
     ExploreFirstConfig,
@@ -17,6 +20,7 @@ from purejaxexplore.bandits.explore_first import (
     successive_elimination,
 )
 from purejaxexplore.bandits.exponential import EXP3SConfig, ExponentialConfig, exp3, exp3_ix, exp3_s, exp4, hedge
+from purejaxexplore.bandits.feedback_graphs import FeedbackGraphConfig, exp3_ex, exp3_g, exp3_set
 from purejaxexplore.bandits.forgetting import (
     DiscountedUCBConfig,
     SlidingWindowUCBConfig,
@@ -42,6 +46,8 @@ from purejaxexplore.bandits.histories import (
 from purejaxexplore.bandits.ids import IDSConfig, ids
 from purejaxexplore.bandits.imitation import ImitationConfig, imitate, imitated, scoring_policy
 from purejaxexplore.bandits.kl_ucb import BayesUCBConfig, KLUCBConfig, bayes_ucb, imed, kl_ucb
+from purejaxexplore.bandits.knapsacks import KnapsackConfig, lagrange_bwk, ucb_bwk
+from purejaxexplore.bandits.last_switch import CyclesConfig, myopic, rounded_cycles
 from purejaxexplore.bandits.linear import (
     LinearThompsonConfig,
     LinUCBConfig,
@@ -50,9 +56,13 @@ from purejaxexplore.bandits.linear import (
     linear_thompson,
     oful,
 )
+from purejaxexplore.bandits.lipschitz import ZoomingConfig, discretised, zooming
+from purejaxexplore.bandits.lucb import LUCBConfig, kl_lucb_config, lucb
 from purejaxexplore.bandits.mbe import MBEConfig, mbe
 from purejaxexplore.bandits.policy import Aux, Policy
 from purejaxexplore.bandits.repeated_exposure import RepeatedExposureConfig, repeated_exposure
+from purejaxexplore.bandits.sequential_halving import SequentialHalvingConfig, sequential_halving
+from purejaxexplore.bandits.sparse_elimination import SparseEliminationConfig, sparse_elimination
 from purejaxexplore.bandits.square_cb import (
     NetworkRegressorConfig,
     SquareCBConfig,
@@ -66,20 +76,26 @@ from purejaxexplore.bandits.thompson import (
     beta_thompson,
     gaussian_thompson,
 )
+from purejaxexplore.bandits.track_and_stop import TrackAndStopConfig, track_and_stop
 from purejaxexplore.bandits.tsallis_inf import tsallis_inf
 from purejaxexplore.bandits.ucb import MOSSConfig, UCB1Config, UCBVConfig, moss, ucb1, ucb_tuned, ucb_v
 
 __all__ = [
-    "Aux", "BayesUCBConfig", "BetaThompsonConfig", "DiscountedUCBConfig", "EXP3SConfig", "EpsilonGreedyConfig",
-    "ExploreFirstConfig", "ExponentialConfig", "GaussianThompsonConfig", "GenerationsConfig", "History", "IDSConfig",
-    "ImitationConfig", "KLUCBConfig", "LinUCBConfig", "LinearThompsonConfig", "MBEConfig", "MOSSConfig",
-    "NetworkRegressorConfig", "OFULConfig", "Policy", "RepeatedExposureConfig", "SlidingWindowUCBConfig",
-    "SquareCBConfig", "SuccessiveEliminationConfig", "Trajectory", "UCB1Config", "UCBVConfig", "arm_summary",
-    "bandit", "batched", "bayes_ucb", "beta_thompson", "collect", "decaying_epsilon_greedy", "delayed",
-    "discounted_ucb", "epsilon_greedy", "epsilon_greedy_rule", "exp3", "exp3_ix", "exp3_s", "exp4", "explore_first",
-    "gaussian_thompson", "generations", "hedge", "ids", "imed", "imitate", "imitated", "in_blocks",
-    "inverse_gap_rule", "kl_ucb", "lin_ucb", "lin_ucb_support", "linear_thompson", "load_trajectories", "mbe", "moss",
-    "network_regressor", "oful", "randomly_delayed", "repeated_exposure", "ridge_regressor", "save_trajectories",
-    "scoring_policy", "sliding_window_ucb", "square_cb", "successive_elimination", "tsallis_inf", "ucb1",
-    "ucb_support", "ucb_tuned", "ucb_v",
+    "Aux", "BayesUCBConfig", "BetaThompsonConfig", "CombUCBConfig", "ContextualDesignConfig", "CyclesConfig",
+    "DiscountedUCBConfig", "DoubleDesignConfig", "EXP3SConfig", "EpsilonGreedyConfig", "ExploreFirstConfig",
+    "ExponentialConfig", "FeedbackGraphConfig", "GaussianThompsonConfig", "GenerationsConfig", "History", "IDSConfig",
+    "ImitationConfig", "KLUCBConfig", "KnapsackConfig", "LUCBConfig", "LinUCBConfig", "LinearThompsonConfig",
+    "MBEConfig", "MOSSConfig", "NetworkRegressorConfig", "OFULConfig", "Policy", "RepeatedExposureConfig",
+    "SequentialHalvingConfig", "SlidingWindowUCBConfig", "SparseEliminationConfig", "SquareCBConfig",
+    "SuccessiveEliminationConfig", "TrackAndStopConfig", "Trajectory", "UCB1Config", "UCBVConfig", "ZoomingConfig",
+    "arm_summary", "bandit", "batched", "bayes_ucb", "beta_thompson", "collect", "comb_ucb1",
+    "contextual_double_design", "decaying_epsilon_greedy", "delayed", "discounted_ucb", "discretised",
+    "double_design", "epsilon_greedy", "epsilon_greedy_rule", "exp3", "exp3_ex", "exp3_g", "exp3_ix", "exp3_s",
+    "exp3_set", "exp4", "explore_first", "gaussian_thompson", "generations", "hedge", "ids", "imed", "imitate",
+    "imitated", "in_blocks", "inverse_gap_rule", "kl_lucb_config", "kl_ucb", "lagrange_bwk", "lin_ucb",
+    "lin_ucb_support", "linear_thompson", "load_trajectories", "lucb", "mbe", "moss", "myopic", "network_regressor",
+    "oful", "randomly_delayed", "repeated_exposure", "ridge_regressor", "rounded_cycles", "save_trajectories",
+    "scoring_policy", "sequential_halving", "sliding_window_ucb", "sparse_elimination", "square_cb",
+    "successive_elimination", "track_and_stop", "tsallis_inf", "ucb1", "ucb_bwk", "ucb_support", "ucb_tuned", "ucb_v",
+    "zooming",
 ]  # fmt: skip

@@ -49,6 +49,13 @@ ROOT = Path(__file__).parents[2]
         pytest.param("flex_identification.py", {"flex_identification"}, id="bonuses_flex"),
         pytest.param("rdd_distillation.py", {"rdd_distillation"}, id="bonuses_rdd"),
         pytest.param("ez_greedy_room_chain.py", {"ez_greedy_room_chain"}, id="bonuses_ez_greedy"),
+        pytest.param("best_arm_bandits.py", {"best_arm_bandits", "sequential_halving"}, id="bandits_best_arm"),
+        pytest.param("double_design.py", {"double_design"}, id="bandits_double_design"),
+        pytest.param("feedback_graphs.py", {"feedback_graphs"}, id="bandits_feedback_graphs"),
+        pytest.param(
+            "sparse_misspecified_bandits.py", {"sparse_misspecified_bandits"}, id="bandits_sparse_misspecified"
+        ),
+        pytest.param("last_switch_bandits.py", {"last_switch_bandits"}, id="bandits_last_switch"),
         pytest.param("rnd_room_chain.py", {"rnd_room_chain", "rnd_tuned"}, id="bonuses"),
     ],
 )

@@ -155,7 +155,7 @@ def sees(feedback, K: int) -> Callable[[jax.Array], jax.Array]:
         hidden = np.flatnonzero(~graph.any(0)).tolist()
         raise ValueError(f"feedback: arms {hidden} are shown by no arm; expected a graph that observes every arm")
     edges = jnp.asarray(graph)
-    return lambda chosen: (chosen[:, None] & edges).any(0)
+    return lambda chosen: edges[chosen.argmax()]  # a row, as one arm is played: nothing of size K^2 is touched
 
 
 def shuffled(means: Instance) -> Callable[[jax.Array], jax.Array]:
