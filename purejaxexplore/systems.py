@@ -96,6 +96,10 @@ BONUSES: dict[str, tuple[str, str]] = {
     ),
     "drnd": ("purejaxexplore.bonuses.drnd", "distillation of many random networks, one drawn for each sample"),
     "e3b": ("purejaxexplore.bonuses.e3b", "elliptical episodic bonus: a count for any embedding"),
+    "ellm": (
+        "purejaxexplore.bonuses.ellm",
+        "goals that a language model proposes for the present state, each paid once an episode",
+    ),
     "girm": ("purejaxexplore.bonuses.girm", "the error of generating the next state from an inferred action"),
     "icm": ("purejaxexplore.bonuses.icm", "the error of a forward model in inverse-dynamics features"),
     "information_gain": (
