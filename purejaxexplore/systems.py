@@ -75,6 +75,10 @@ SYSTEMS: dict[str, tuple[str, str]] = {
         "purejaxexplore.go_explore.snapshots",
         "PPO whose episodes start at a teacher's states at first",
     ),
+    "wge": (
+        "purejaxexplore.learners.wge",
+        "demonstrations become constraints to explore within, and a policy learns from what succeeds there",
+    ),
 }
 """Name -> (module of the factory, one line)."""
 
