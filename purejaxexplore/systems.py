@@ -58,9 +58,17 @@ SYSTEMS: dict[str, tuple[str, str]] = {
         "purejaxexplore.go_explore.latent",
         "Go-Explore without cells: explore from states whose learned embedding is rare",
     ),
+    "lfg": (
+        "purejaxexplore.learners.lfg",
+        "votes on clusters of frontiers as a heuristic of the search for a thing",
+    ),
     "map_elites": (
         "purejaxexplore.quality_diversity.map_elites",
         "the best solution of every cell of a descriptor space, varied at random",
+    ),
+    "myopic_multitask": (
+        "purejaxexplore.learners.myopic",
+        "epsilon-greedy on diverse tasks that share a model: each explores for the others",
     ),
     "policy_go_explore": (
         "purejaxexplore.go_explore.policy_based",
