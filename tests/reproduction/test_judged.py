@@ -40,6 +40,7 @@ ROOT = Path(__file__).parents[2]
         pytest.param("adversarial_bandits.py", {"adversarial_bandits"}, id="bandits_adversarial"),
         pytest.param("changing_bandits.py", {"changing_bandits"}, id="bandits_changing"),
         pytest.param("rnd_room_chain.py", {"rnd_room_chain", "rnd_tuned"}, id="bonuses"),
+        pytest.param("ellm_craft.py", {"ellm_craft"}, id="bonuses_ellm"),
     ],
 )
 def test_experiment_judges_its_claims(script, entries):
