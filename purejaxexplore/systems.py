@@ -70,9 +70,17 @@ SYSTEMS: dict[str, tuple[str, str]] = {
         "purejaxexplore.go_explore.latent_policy",
         "latent Go-Explore without restored states: a goal-conditioned policy walks to the rare ones",
     ),
+    "lfg": (
+        "purejaxexplore.learners.lfg",
+        "votes on clusters of frontiers as a heuristic of the search for a thing",
+    ),
     "map_elites": (
         "purejaxexplore.quality_diversity.map_elites",
         "the best solution of every cell of a descriptor space, varied at random",
+    ),
+    "myopic_multitask": (
+        "purejaxexplore.learners.myopic",
+        "epsilon-greedy on diverse tasks that share a model: each explores for the others",
     ),
     "policy_go_explore": (
         "purejaxexplore.go_explore.policy_based",
@@ -99,6 +107,10 @@ SYSTEMS: dict[str, tuple[str, str]] = {
         "purejaxexplore.go_explore.topological",
         "TopoNav: a growing map of landmarks, walked by two levels of Q-learning",
     ),
+    "wge": (
+        "purejaxexplore.learners.wge",
+        "demonstrations become constraints to explore within, and a policy learns from what succeeds there",
+    ),
 }
 """Name -> (module of the factory, one line)."""
 
@@ -120,6 +132,10 @@ BONUSES: dict[str, tuple[str, str]] = {
     ),
     "drnd": ("purejaxexplore.bonuses.drnd", "distillation of many random networks, one drawn for each sample"),
     "e3b": ("purejaxexplore.bonuses.e3b", "elliptical episodic bonus: a count for any embedding"),
+    "ellm": (
+        "purejaxexplore.bonuses.ellm",
+        "goals that a language model proposes for the present state, each paid once an episode",
+    ),
     "girm": ("purejaxexplore.bonuses.girm", "the error of generating the next state from an inferred action"),
     "icm": ("purejaxexplore.bonuses.icm", "the error of a forward model in inverse-dynamics features"),
     "information_gain": (

@@ -15,8 +15,8 @@ def make_bonus(name: str, env, env_params, **settings: Any) -> Bonus:
 
         bonus = make_bonus("counts", env, env_params, episodic=False)
 
-    ``num_states`` and ``num_actions`` come from the environment where the config has no default for them; every other
-    field keeps its default or is one of ``settings``.
+    ``num_states``, ``num_actions`` and ``num_goals`` (the states, each a goal to reach) come from the environment where
+    the config has no default for them; every other field keeps its default or is one of ``settings``.
 
     Raises:
         ValueError: an unknown name or setting, a field that neither the environment nor ``settings`` gives, or as the
@@ -29,6 +29,7 @@ def make_bonus(name: str, env, env_params, **settings: Any) -> Bonus:
     known = {
         "num_states": getattr(env, "num_states", None),
         "num_actions": getattr(env.action_space(env_params), "n", None),
+        "num_goals": getattr(env, "num_states", None),
     }
     for field in fields.values():
         optional = field.default is not dataclasses.MISSING or field.default_factory is not dataclasses.MISSING

@@ -57,6 +57,7 @@ ROOT = Path(__file__).parents[2]
         ),
         pytest.param("last_switch_bandits.py", {"last_switch_bandits"}, id="bandits_last_switch"),
         pytest.param("rnd_room_chain.py", {"rnd_room_chain", "rnd_tuned"}, id="bonuses"),
+        pytest.param("ellm_craft.py", {"ellm_craft"}, id="bonuses_ellm"),
     ],
 )
 def test_experiment_judges_its_claims(script, entries):

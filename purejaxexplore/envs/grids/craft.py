@@ -234,6 +234,24 @@ class CraftLite(environment.Environment[CraftState, CraftParams]):
         placed = (near | ~_NEAR).all(1)
         return owned & met & placed & (np.arange(NUM_GOALS) < NUM_ACHIEVEMENTS)
 
+    def perceived(self, obs: jax.Array) -> CraftState:
+        """What an observation f32[817] says of the state, on a map that has the agent in its middle.
+
+        It is enough for :meth:`feasible`. What was achieved, the last caption and the time are not observed: they are
+        nothing, 17 and 0.
+        """
+        view, inventory = obs[: SIDE**2 * 10].reshape(SIDE**2, 10), obs[SIDE**2 * 10 :]
+        middle = jnp.int32(SIDE // 2)
+        return CraftState(
+            y=middle,
+            x=middle,
+            chart=jnp.argmax(view, axis=1).astype(jnp.int32),
+            inventory=jnp.rint(_MOST * inventory).astype(jnp.int32),
+            achieved=jnp.zeros(NUM_ACHIEVEMENTS, bool),
+            caption=jnp.int32(NOTHING),
+            time=jnp.int32(0),
+        )
+
     def is_terminated(self, state: CraftState, params: CraftParams) -> jax.Array:
         """Whether the iron pickaxe is made, where only that is rewarded; otherwise never."""
         return state.achieved[IRON_PICKAXE] & (self.reward == "iron_pickaxe")

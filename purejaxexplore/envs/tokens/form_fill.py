@@ -7,6 +7,9 @@ with one of three words for its field. An action takes an element and clicks it,
 it. Submitting a page that is right gives 1, any other -1, and ends the episode; so do eight steps.
 
 With ten elements and one box (five right steps) uniform actions succeed with probability 8.5e-6, with two boxes 5.8e-7.
+
+A workflow step (:meth:`FormFill.satisfying`) is one of the four kinds of action on any element, on one of a tag, on one
+with a label, on one of a tag that is untouched or not ("like"), or beside one with a label.
 """
 
 from typing import Any, NamedTuple
@@ -29,6 +32,7 @@ ROWS, COLUMNS = 5, 4
 NUM_LABELS = NUM_FIELDS * NUM_WORDS + 2 + 1 + 3
 _SUBMIT_LABEL, _BOX_LABEL, _DECOY_LABEL = 11, 9, 12
 _DECOYS = (TEXT, BUTTON, INPUT)
+_ELEMENT = 4 + NUM_LABELS + 2 + 1 + NUM_FIELDS + 1  # numbers that an observation has for an element
 
 
 class FormFillState(NamedTuple):
@@ -136,6 +140,27 @@ class FormFill(environment.Environment[FormFillState, FormFillParams]):
         missing = jnp.concatenate([state.typed != np.arange(NUM_FIELDS), ~state.ticked, self.is_right(state)[None]])
         return jnp.zeros(self.num_elements * NUM_KINDS, bool).at[place * NUM_KINDS + kind].set(missing)
 
+    @property
+    def num_constraints(self) -> int:
+        """Workflow steps: 43 ways to say which elements, times the kinds of action."""
+        return (1 + 4 + NUM_LABELS + 2 * 4 + NUM_LABELS) * NUM_KINDS
+
+    def satisfying(self, state: FormFillState, constraint: jax.Array) -> jax.Array:
+        """Which actions satisfy a workflow step i32 in [0, num_constraints) on this page, bool[4 E]."""
+        kind, label, row, column, typed, ticked = self._page(state)
+        tag, named = kind == np.arange(4)[:, None], label == np.arange(NUM_LABELS)[:, None]
+        touched = (typed >= 0) | ticked
+        apart = jnp.maximum(abs(row[:, None] - row), abs(column[:, None] - column))
+        near = (named[:, :, None] & (apart == 1)).any(1)
+        which = jnp.concatenate([jnp.ones((1, len(kind)), bool), tag, named, tag & touched, tag & ~touched, near])
+        elements = which[constraint // NUM_KINDS]
+        return (elements[:, None] & (np.arange(NUM_KINDS) == constraint % NUM_KINDS)).reshape(-1)
+
+    def elements(self, obs: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """An observation taken apart: the elements f32[E, 26] in the order of the list, and the goal f32[48]."""
+        page, goal = jnp.split(obs, [self.num_elements * _ELEMENT], axis=-1)
+        return page.reshape((*obs.shape[:-1], self.num_elements, _ELEMENT)), goal
+
     def uniform_success(self, num_steps: int = 8) -> float:
         """The probability that uniform actions submit a right page within ``num_steps``, by the chain of what is right.
 
@@ -159,18 +184,13 @@ class FormFill(environment.Environment[FormFillState, FormFillParams]):
 
     def get_obs(self, state: FormFillState, params: FormFillParams | None = None, key=None) -> jax.Array:
         """f32[26 E + 48]."""
-        pad = self.num_elements - NUM_FIELDS
-        labels = jnp.asarray(self._labels).at[:NUM_FIELDS].set(NUM_WORDS * np.arange(NUM_FIELDS) + state.words)
-        typed = jnp.pad(state.typed, (0, pad), constant_values=-1)
-        ticked = jnp.pad(state.ticked, (NUM_FIELDS, pad - self.num_boxes))
-        order = state.order
-        places = [state.cells // COLUMNS / (ROWS - 1), state.cells % COLUMNS / (COLUMNS - 1)]
+        kind, label, row, column, typed, ticked = self._page(state)
         parts = [
-            jnp.asarray(self._kinds)[order][:, None] == np.arange(4),
-            labels[order][:, None] == np.arange(NUM_LABELS),
-            jnp.stack(places, -1),
-            typed[order][:, None] == np.arange(-1, NUM_FIELDS),
-            ticked[order][:, None],
+            kind[:, None] == np.arange(4),
+            label[:, None] == np.arange(NUM_LABELS),
+            jnp.stack([row / (ROWS - 1), column / (COLUMNS - 1)], -1),
+            typed[:, None] == np.arange(-1, NUM_FIELDS),
+            ticked[:, None],
         ]
         page = jnp.concatenate([part.astype(jnp.float32) for part in parts], axis=-1)
         goal = (state.goal[:, None] == np.arange(NUM_VALUES)).astype(jnp.float32)
@@ -219,8 +239,7 @@ class FormFill(environment.Environment[FormFillState, FormFillParams]):
         return spaces.Discrete(self.num_actions)
 
     def observation_space(self, params: FormFillParams | None = None) -> spaces.Box:
-        width = 4 + NUM_LABELS + 2 + 1 + NUM_FIELDS + 1
-        return spaces.Box(0.0, 1.0, (self.num_elements * width + NUM_FIELDS * NUM_VALUES,), jnp.float32)
+        return spaces.Box(0.0, 1.0, (self.num_elements * _ELEMENT + NUM_FIELDS * NUM_VALUES,), jnp.float32)
 
     def state_space(self, params: FormFillParams) -> spaces.Dict:
         elements = self.num_elements
@@ -235,3 +254,14 @@ class FormFill(environment.Environment[FormFillState, FormFillParams]):
                 "time": spaces.Discrete(params.max_steps_in_episode + 1),
             }
         )
+
+    def _page(self, state: FormFillState) -> tuple[jax.Array, ...]:
+        """Kind, label, row, column, field typed (-1 for none) and whether ticked, of each place in the list, [E]."""
+        pad = self.num_elements - NUM_FIELDS
+        labels = jnp.asarray(self._labels).at[:NUM_FIELDS].set(NUM_WORDS * np.arange(NUM_FIELDS) + state.words)
+        typed = jnp.pad(state.typed, (0, pad), constant_values=-1)
+        ticked = jnp.pad(state.ticked, (NUM_FIELDS, pad - self.num_boxes))
+        rows, columns = state.cells // COLUMNS, state.cells % COLUMNS
+        fields = (jnp.asarray(self._kinds), labels, typed, ticked)
+        kind, label, typed, ticked = (field[state.order] for field in fields)
+        return kind, label, rows, columns, typed, ticked
