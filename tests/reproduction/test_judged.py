@@ -40,6 +40,10 @@ ROOT = Path(__file__).parents[2]
         pytest.param("adversarial_bandits.py", {"adversarial_bandits"}, id="bandits_adversarial"),
         pytest.param("changing_bandits.py", {"changing_bandits"}, id="bandits_changing"),
         pytest.param("rnd_room_chain.py", {"rnd_room_chain", "rnd_tuned"}, id="bonuses"),
+        pytest.param("subpo_field.py", {"subpo_field"}, id="bonuses_subpo"),
+        pytest.param("reactive_jelly.py", {"reactive_jelly"}, id="bonuses_reactive"),
+        pytest.param("adversarial_surprise_rooms.py", {"adversarial_surprise_rooms"}, id="learners_adversarial"),
+        pytest.param("lesson_strategies.py", {"lesson_strategies"}, id="learners_lesson"),
     ],
 )
 def test_experiment_judges_its_claims(script, entries):
