@@ -4,8 +4,8 @@ Fickinger, Jaques, Parajuli, Chang, Rhinehart, Berseth, Russell and Levine (2021
 surprise". Who seeks surprise should be caught by the noise of the second room, who shuns it by the dark of the first;
 of two players, one of which seeks the other's surprise, the pair should get through. Episodes of 64 steps, two rounds
 of 16 steps for each player. The same density model, shown to the policy, pays one policy of PPO for surprise (entropy)
-or for its absence (control only); the others are PPO with RND and a uniform walk. 16 environments, one hidden layer of
-64 units. The sheet of this experiment asks for 400,000 steps; they are 200,000 here, to fit into minutes.
+or for its absence (control only); the last is a uniform walk. 16 environments, one hidden layer of 64 units, 100,000
+steps. A plan of 400,000 steps was cut, to fit into minutes.
 
 Criterion, written before the run, of episodes after training (IQMs over seeds, paired intervals of 95 %):
 
@@ -13,8 +13,8 @@ Criterion, written before the run, of episodes after training (IQMs over seeds, 
 * share of time spent in noise that is not switched off: at least 0.15 below that of entropy, interval above 0;
 * switches pressed: more than by a uniform walk, interval above 0.
 
-The learning rate of each arm is the best of three on seeds 1000 to 1002 (``--tune``), by the rooms visited; judged on
-seeds 0 to 19.
+The learning rate of each arm is the best of three on seeds 1000 to 1002 (``--tune``), by the rooms visited with half
+of the steps; judged on seeds 0 to 19.
 
     python experiments/adversarial_surprise_rooms.py            # minutes on two CPU cores
     python experiments/adversarial_surprise_rooms.py --tune     # the three learning rates on the tuning seeds
@@ -41,7 +41,6 @@ from purejaxexplore.bonuses.categorical_surprise import (
     categorical_surprise,
     frequencies_and_size,
 )
-from purejaxexplore.bonuses.rnd import RNDConfig, rnd
 from purejaxexplore.bonuses.sofe import expose
 from purejaxexplore.envs.wrappers import Wrapper
 from purejaxexplore.learners.adversarial_surprise import AdversarialSurpriseConfig, adversarial_surprise
@@ -52,7 +51,7 @@ from purejaxexplore.runner.cache import enable_compilation_cache
 EPISODE = 64
 TUNING_SEEDS = (1000, 1001, 1002)
 RATES = [3e-4, 1e-3, 3e-3]
-CHOSEN = {"Adversarial": 1e-3, "Entropy": 1e-3, "Control only": 1e-3, "RND": 1e-3, "Random": 0.0}
+CHOSEN = {"Adversarial": 1e-3, "Entropy": 1e-3, "Control only": 1e-3, "Random": 0.0}
 MEASURES = ("rooms", "noise", "pressed")
 CRITERION = (
     "rooms visited: >= 1.0 more than control only (interval above 0) and no fewer than entropy; share of time in noise "
@@ -75,7 +74,7 @@ class Args:
 
     seeds: int = 20
     first_seed: int = 0
-    env_steps: int = 200_000
+    env_steps: int = 100_000
     tune: bool = False
     smoke: bool = False
     results: Path = Path("experiments/results")
@@ -137,8 +136,8 @@ def arms(env) -> dict[str, tuple[Callable[[Any, PPOConfig], Algorithm], PPOConfi
         for seek in (True, False)
     )
 
-    def paid(bonus, episodic=True):
-        stream = Stream("bonus", bonus, episodic=episodic)
+    def paid(bonus):
+        stream = Stream("bonus", bonus)
         return lambda params, settings: ppo(env, params, settings, streams=(stream,))
 
     def two_players(params, settings):
@@ -148,7 +147,6 @@ def arms(env) -> dict[str, tuple[Callable[[Any, PPOConfig], Algorithm], PPOConfi
         "Adversarial": (two_players, config.replace(num_minibatches=2)),
         "Entropy": (paid(seeking), config),
         "Control only": (paid(shunning), config),
-        "RND": (paid(rnd(RNDConfig(predictor_sizes=(128,))), episodic=False), config),
         "Random": (lambda params, settings: random_policy(env, params, rollout_length=EPISODE), config),
     }
 
@@ -210,10 +208,12 @@ def main(args: Args) -> None:
     iterations = 2 if args.smoke else args.env_steps // (16 * EPISODE)
     seeds, games = (2, 1) if args.smoke else (args.seeds, 10)
     if args.tune:
-        tune(env, params, iterations)
+        tune(env, params, iterations // 2)
         return
     runs, measured = {}, {}
     for name, (make, config) in arms(env).items():
+        if args.smoke and name not in ("Adversarial", "Random"):
+            continue
         settings = config.replace(learning_rate=CHOSEN[name])
         runs[name] = pjx.run(make(params, settings), seeds, iterations, first_seed=args.first_seed, name=name)
         measured[name] = evaluate(make, params, settings, runs[name].state, args.first_seed, seeds, games)
@@ -249,7 +249,7 @@ def main(args: Args) -> None:
         "with adversarial surprise",
         criterion=CRITERION,
         env_steps=iterations * 16 * EPISODE,
-        baselines={name: f"learning rate {CHOSEN[name]} of {RATES}" for name in ("Entropy", "Control only", "RND")}
+        baselines={name: f"learning rate {CHOSEN[name]} of {RATES}" for name in ("Entropy", "Control only")}
         | {"Random": "a uniform walk"},
         tuning_seeds=TUNING_SEEDS,
         judging_seeds=range(args.first_seed, args.first_seed + seeds),
@@ -259,7 +259,7 @@ def main(args: Args) -> None:
         f"[{less_noise.low:.2f}, {less_noise.high:.2f}]; switches above a uniform walk's {pressed.value:.2f} "
         f"[{pressed.low:.2f}, {pressed.high:.2f}]; IQMs of rooms, noise and switches: {numbers}",
         verdict=("holds" if all(met.values()) else "does not hold") if enough else "not judged",
-        reason=f"the criterion as written, with half of its steps: {told}" if enough else "fewer than 20 seeds",
+        reason=f"the criterion as written, a quarter of the planned steps: {told}" if enough else "fewer than 20 seeds",
         command=f"python experiments/adversarial_surprise_rooms.py --seeds {seeds} --first-seed {args.first_seed}",
         family="learners",
         directory=args.results,

@@ -242,7 +242,7 @@ def main(args: Args) -> None:
     scores, usage = {}, {}
     for task in ("RoomChain",) if args.smoke else TASKS:
         scores[task] = {}
-        for name in GRID:
+        for name in ("Epsilon-greedy", "LESSON") if args.smoke else GRID:
             score, share = run_arm(task, name, [CHOSEN[name]], seeds, args.first_seed, budget)
             scores[task][name] = score[0]
             if name == "LESSON":
