@@ -4,7 +4,7 @@ Fickinger, Jaques, Parajuli, Chang, Rhinehart, Berseth, Russell and Levine (2021
 surprise". Who seeks surprise should be caught by the noise of the second room, who shuns it by the dark of the first;
 of two players, one of which seeks the other's surprise, the pair should get through. Episodes of 64 steps, two rounds
 of 16 steps for each player. The same density model, shown to the policy, pays one policy of PPO for surprise (entropy)
-or for its absence (control only); the last is a uniform walk. 16 environments, one hidden layer of 64 units, 100,000
+or for its absence (control only); the last is a uniform walk. 16 environments, one hidden layer of 64 units, 50,000
 steps. A plan of 400,000 steps was cut, to fit into minutes.
 
 Criterion, written before the run, of episodes after training (IQMs over seeds, paired intervals of 95 %):
@@ -13,8 +13,8 @@ Criterion, written before the run, of episodes after training (IQMs over seeds, 
 * share of time spent in noise that is not switched off: at least 0.15 below that of entropy, interval above 0;
 * switches pressed: more than by a uniform walk, interval above 0.
 
-The learning rate of each arm is the best of three on seeds 1000 to 1002 (``--tune``), by the rooms visited with half
-of the steps; judged on seeds 0 to 19.
+The learning rate of each arm is the best of three on seeds 1000 to 1002 (``--tune``), by the rooms visited; judged on
+seeds 0 to 19.
 
     python experiments/adversarial_surprise_rooms.py            # minutes on two CPU cores
     python experiments/adversarial_surprise_rooms.py --tune     # the three learning rates on the tuning seeds
@@ -74,7 +74,7 @@ class Args:
 
     seeds: int = 20
     first_seed: int = 0
-    env_steps: int = 100_000
+    env_steps: int = 50_000
     tune: bool = False
     smoke: bool = False
     results: Path = Path("experiments/results")
@@ -180,7 +180,7 @@ def figure_of(runs: dict, measured: dict[str, np.ndarray]):
         left.get_legend().remove()
         left.set(ylabel="Rooms visited an episode", ylim=(0.9, 4.1))
         figure.legend(*left.get_legend_handles_labels(), loc="outside upper left", ncols=5, columnspacing=1.2)
-        for ax, row, label in ((middle, 1, "Share of time in noise"), (right, 2, "Switches pressed an episode")):
+        for ax, row, label in ((middle, 1, "Share of time in noise"), (right, 2, "Switches pressed")):
             analysis.score_bars({name: values[row] for name, values in measured.items()}, label=label, ax=ax)
             ax.set_xlim(left=0)
         right.set_yticklabels([])
@@ -206,9 +206,9 @@ def main(args: Args) -> None:
     inner, inner_params = pjx.make("DarkNoisyRooms", max_steps_in_episode=EPISODE)
     env, params = Measured(inner), MeasuredParams(inner_params)
     iterations = 2 if args.smoke else args.env_steps // (16 * EPISODE)
-    seeds, games = (2, 1) if args.smoke else (args.seeds, 10)
+    seeds, games = (2, 1) if args.smoke else (args.seeds, 5)
     if args.tune:
-        tune(env, params, iterations // 2)
+        tune(env, params, iterations)
         return
     runs, measured = {}, {}
     for name, (make, config) in arms(env).items():
@@ -259,7 +259,7 @@ def main(args: Args) -> None:
         f"[{less_noise.low:.2f}, {less_noise.high:.2f}]; switches above a uniform walk's {pressed.value:.2f} "
         f"[{pressed.low:.2f}, {pressed.high:.2f}]; IQMs of rooms, noise and switches: {numbers}",
         verdict=("holds" if all(met.values()) else "does not hold") if enough else "not judged",
-        reason=f"the criterion as written, a quarter of the planned steps: {told}" if enough else "fewer than 20 seeds",
+        reason=f"the criterion as written, an eighth of the planned steps: {told}" if enough else "fewer than 20 seeds",
         command=f"python experiments/adversarial_surprise_rooms.py --seeds {seeds} --first-seed {args.first_seed}",
         family="learners",
         directory=args.results,

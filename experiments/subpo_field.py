@@ -247,7 +247,9 @@ def main(args: Args) -> None:
         return
 
     enough = seeds >= 20
-    holds = all(finals["SubPO", h].low >= 0.75 and finals["Modular", h].high <= 0.5 for h in HORIZONS)
+    met = {f"SubPO at H = {h}": finals["SubPO", h].low >= 0.75 for h in HORIZONS}
+    met |= {f"modular at H = {h}": finals["Modular", h].high <= 0.5 for h in HORIZONS}
+    told = ", ".join(f"{part} {'met' if yes else 'not met'}" for part, yes in met.items())
     numbers = "; ".join(
         f"H = {h}: " + ", ".join(f"{name} {finals[name, h].value:.3f}" for name in shares[h]) for h in HORIZONS
     )
@@ -266,8 +268,8 @@ def main(args: Args) -> None:
         judging_seeds=range(args.first_seed, args.first_seed + seeds),
         effect=min((finals["SubPO", h] for h in HORIZONS), key=lambda share: share.value),
         statistic=f"of the lawn mower's cells covered by SubPO, the lower of two horizons; IQMs: {numbers}",
-        verdict=("holds" if holds else "does not hold") if enough else "not judged",
-        reason="the criterion as written, with 64 instead of 256 episodes a step" if enough else "fewer than 20 seeds",
+        verdict=("holds" if all(met.values()) else "does not hold") if enough else "not judged",
+        reason=f"as written, 64 instead of 256 episodes a step: {told}" if enough else "fewer than 20 seeds",
         command=f"python experiments/subpo_field.py --seeds {seeds} --first-seed {args.first_seed}",
         family="bonuses",
         directory=args.results,
