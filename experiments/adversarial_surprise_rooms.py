@@ -51,7 +51,7 @@ from purejaxexplore.runner.cache import enable_compilation_cache
 EPISODE = 64
 TUNING_SEEDS = (1000, 1001, 1002)
 RATES = [3e-4, 1e-3, 3e-3]
-CHOSEN = {"Adversarial": 1e-3, "Entropy": 1e-3, "Control only": 1e-3, "Random": 0.0}
+CHOSEN = {"Adversarial": 3e-3, "Entropy": 3e-4, "Control only": 3e-4, "Random": 0.0}
 MEASURES = ("rooms", "noise", "pressed")
 CRITERION = (
     "rooms visited: >= 1.0 more than control only (interval above 0) and no fewer than entropy; share of time in noise "
