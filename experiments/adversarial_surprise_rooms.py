@@ -182,7 +182,7 @@ def figure_of(runs: dict, measured: dict[str, np.ndarray]):
         figure.legend(*left.get_legend_handles_labels(), loc="outside upper left", ncols=5, columnspacing=1.2)
         for ax, row, label in ((middle, 1, "Share of time in noise"), (right, 2, "Switches pressed")):
             analysis.score_bars({name: values[row] for name, values in measured.items()}, label=label, ax=ax)
-            ax.set_xlim(left=0)
+            ax.set_xlim(left=-0.04 * ax.get_xlim()[1])
         right.set_yticklabels([])
     return figure
 
