@@ -1,6 +1,10 @@
 """What the package can run: the tables behind ``purejaxexplore list``, which imports none of it."""
 
 SYSTEMS: dict[str, tuple[str, str]] = {
+    "adversarial_surprise": (
+        "purejaxexplore.learners.adversarial_surprise",
+        "two policies take turns in one body: one seeks surprise for the other, which shuns it",
+    ),
     "backward": (
         "purejaxexplore.go_explore.backward",
         "Go-Explore's second phase: demonstrations become a policy that survives noise",
@@ -119,6 +123,10 @@ BONUSES: dict[str, tuple[str, str]] = {
     "byol_explore": (
         "purejaxexplore.bonuses.byol_explore",
         "the error of predicting latents of the future, of a slow encoder, over several steps",
+    ),
+    "categorical_surprise": (
+        "purejaxexplore.bonuses.categorical_surprise",
+        "surprise under a categorical model of every cell of the episode's observations",
     ),
     "counts": (
         "purejaxexplore.bonuses.counts",

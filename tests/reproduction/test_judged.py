@@ -58,6 +58,10 @@ ROOT = Path(__file__).parents[2]
         pytest.param("last_switch_bandits.py", {"last_switch_bandits"}, id="bandits_last_switch"),
         pytest.param("rnd_room_chain.py", {"rnd_room_chain", "rnd_tuned"}, id="bonuses"),
         pytest.param("ellm_craft.py", {"ellm_craft"}, id="bonuses_ellm"),
+        pytest.param("subpo_field.py", {"subpo_field"}, id="bonuses_subpo"),
+        pytest.param("reactive_jelly.py", {"reactive_jelly"}, id="bonuses_reactive"),
+        pytest.param("adversarial_surprise_rooms.py", {"adversarial_surprise_rooms"}, id="learners_adversarial"),
+        pytest.param("lesson_strategies.py", {"lesson_strategies"}, id="learners_lesson"),
     ],
 )
 def test_experiment_judges_its_claims(script, entries):
