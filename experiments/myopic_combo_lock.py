@@ -116,6 +116,8 @@ def draw(runs: dict[str, np.ndarray], times: dict[str, dict[int, np.ndarray]]):
         for name, by_depth in times.items():
             look = looks[name]
             known = {depth: time for depth, time in by_depth.items() if np.isfinite(np.median(time))}
+            if not known:
+                continue
             low, median, high = np.transpose([np.quantile(time, (0.25, 0.5, 0.75)) for time in known.values()])
             right.plot(list(known), median, color=look.color, marker=look.marker, label=name, zorder=3)
             right.fill_between(
@@ -149,11 +151,11 @@ def main(args: Args) -> None:
             for depth in depths
         }
         print(arm, {depth: float(np.median(time)) for depth, time in times[arm].items()}, flush=True)
-    if args.smoke:
-        return
     args.results.mkdir(parents=True, exist_ok=True)
     draw(runs, times).savefig(args.results / "myopic_combo_lock.png", dpi=200)
     print("written:", args.results / "myopic_combo_lock.png")
+    if args.smoke:
+        return
 
     final = {arm: int(success[:, -1].sum()) for arm, success in runs.items()}
     medians = {arm: {d: float(np.median(time)) for d, time in by.items()} for arm, by in times.items()}
