@@ -175,7 +175,9 @@ def draw(curves: dict[str, dict[str, np.ndarray]], failures: dict[str, dict[str,
                 line = {"color": looks[name].color}
                 panels[2].plot([share.low, share.high], [row + offset] * 2, linewidth=3, alpha=0.4, **line)
                 panels[2].plot(share.value, row + offset, marker, markersize=4.5, markeredgecolor="white", **line)
-        panels[2].set(title="Best arm lost", xlabel="Share of runs (o 5, diamond 20 arms)", xlim=(0, None))
+        panels[2].set(title="Best arm lost", xlabel="Share of runs", xlim=(-0.03, None))
+        where = {"transform": panels[2].transAxes, "ha": "right", "va": "top", "fontsize": 7}
+        panels[2].text(0.97, 0.98, "circle: 5 arms\ndiamond: 20 arms", **where)
         panels[2].set_yticks(range(len(shown)), shown)
         panels[2].invert_yaxis()
         figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=6)

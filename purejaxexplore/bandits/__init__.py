@@ -59,7 +59,9 @@ from purejaxexplore.bandits.linear import (
 from purejaxexplore.bandits.lipschitz import ZoomingConfig, discretised, zooming
 from purejaxexplore.bandits.lucb import LUCBConfig, kl_lucb_config, lucb
 from purejaxexplore.bandits.mbe import MBEConfig, mbe
+from purejaxexplore.bandits.neural import NeuralConfig, neural_thompson, neural_ucb
 from purejaxexplore.bandits.policy import Aux, Policy
+from purejaxexplore.bandits.relaxing import ChebCBConfig, cheb_cb, in_bins, scaled_tsallis_inf
 from purejaxexplore.bandits.repeated_exposure import RepeatedExposureConfig, repeated_exposure
 from purejaxexplore.bandits.sequential_halving import SequentialHalvingConfig, sequential_halving
 from purejaxexplore.bandits.sparse_elimination import SparseEliminationConfig, sparse_elimination
@@ -81,21 +83,21 @@ from purejaxexplore.bandits.tsallis_inf import tsallis_inf
 from purejaxexplore.bandits.ucb import MOSSConfig, UCB1Config, UCBVConfig, moss, ucb1, ucb_tuned, ucb_v
 
 __all__ = [
-    "Aux", "BayesUCBConfig", "BetaThompsonConfig", "CombUCBConfig", "ContextualDesignConfig", "CyclesConfig",
-    "DiscountedUCBConfig", "DoubleDesignConfig", "EXP3SConfig", "EpsilonGreedyConfig", "ExploreFirstConfig",
-    "ExponentialConfig", "FeedbackGraphConfig", "GaussianThompsonConfig", "GenerationsConfig", "History", "IDSConfig",
-    "ImitationConfig", "KLUCBConfig", "KnapsackConfig", "LUCBConfig", "LinUCBConfig", "LinearThompsonConfig",
-    "MBEConfig", "MOSSConfig", "NetworkRegressorConfig", "OFULConfig", "Policy", "RepeatedExposureConfig",
-    "SequentialHalvingConfig", "SlidingWindowUCBConfig", "SparseEliminationConfig", "SquareCBConfig",
-    "SuccessiveEliminationConfig", "TrackAndStopConfig", "Trajectory", "UCB1Config", "UCBVConfig", "ZoomingConfig",
-    "arm_summary", "bandit", "batched", "bayes_ucb", "beta_thompson", "collect", "comb_ucb1",
-    "contextual_double_design", "decaying_epsilon_greedy", "delayed", "discounted_ucb", "discretised",
-    "double_design", "epsilon_greedy", "epsilon_greedy_rule", "exp3", "exp3_ex", "exp3_g", "exp3_ix", "exp3_s",
-    "exp3_set", "exp4", "explore_first", "gaussian_thompson", "generations", "hedge", "ids", "imed", "imitate",
-    "imitated", "in_blocks", "inverse_gap_rule", "kl_lucb_config", "kl_ucb", "lagrange_bwk", "lin_ucb",
-    "lin_ucb_support", "linear_thompson", "load_trajectories", "lucb", "mbe", "moss", "myopic", "network_regressor",
-    "oful", "randomly_delayed", "repeated_exposure", "ridge_regressor", "rounded_cycles", "save_trajectories",
-    "scoring_policy", "sequential_halving", "sliding_window_ucb", "sparse_elimination", "square_cb",
-    "successive_elimination", "track_and_stop", "tsallis_inf", "ucb1", "ucb_bwk", "ucb_support", "ucb_tuned", "ucb_v",
-    "zooming",
+    "Aux", "BayesUCBConfig", "BetaThompsonConfig", "ChebCBConfig", "CombUCBConfig", "ContextualDesignConfig",
+    "CyclesConfig", "DiscountedUCBConfig", "DoubleDesignConfig", "EXP3SConfig", "EpsilonGreedyConfig",
+    "ExploreFirstConfig", "ExponentialConfig", "FeedbackGraphConfig", "GaussianThompsonConfig", "GenerationsConfig",
+    "History", "IDSConfig", "ImitationConfig", "KLUCBConfig", "KnapsackConfig", "LUCBConfig", "LinUCBConfig",
+    "LinearThompsonConfig", "MBEConfig", "MOSSConfig", "NetworkRegressorConfig", "NeuralConfig", "OFULConfig",
+    "Policy", "RepeatedExposureConfig", "SequentialHalvingConfig", "SlidingWindowUCBConfig",
+    "SparseEliminationConfig", "SquareCBConfig", "SuccessiveEliminationConfig", "TrackAndStopConfig", "Trajectory",
+    "UCB1Config", "UCBVConfig", "ZoomingConfig", "arm_summary", "bandit", "batched", "bayes_ucb", "beta_thompson",
+    "cheb_cb", "collect", "comb_ucb1", "contextual_double_design", "decaying_epsilon_greedy", "delayed",
+    "discounted_ucb", "discretised", "double_design", "epsilon_greedy", "epsilon_greedy_rule", "exp3", "exp3_ex",
+    "exp3_g", "exp3_ix", "exp3_s", "exp3_set", "exp4", "explore_first", "gaussian_thompson", "generations", "hedge",
+    "ids", "imed", "imitate", "imitated", "in_bins", "in_blocks", "inverse_gap_rule", "kl_lucb_config", "kl_ucb",
+    "lagrange_bwk", "lin_ucb", "lin_ucb_support", "linear_thompson", "load_trajectories", "lucb", "mbe", "moss",
+    "myopic", "network_regressor", "neural_thompson", "neural_ucb", "oful", "randomly_delayed", "repeated_exposure",
+    "ridge_regressor", "rounded_cycles", "save_trajectories", "scaled_tsallis_inf", "scoring_policy",
+    "sequential_halving", "sliding_window_ucb", "sparse_elimination", "square_cb", "successive_elimination",
+    "track_and_stop", "tsallis_inf", "ucb1", "ucb_bwk", "ucb_support", "ucb_tuned", "ucb_v", "zooming",
 ]  # fmt: skip

@@ -106,6 +106,29 @@ def linear(
     return contextual(spec, draw_instance, draw_context, lambda key, theta, means: noisy(key, means, sd))
 
 
+def cosine(num_arms: int, dim: int, *, sd: float = 0.1, horizon=None) -> World:
+    """Means ``cos(3 x_a^T theta)`` of features f32[K, d] on the unit sphere, theta too, with Gaussian noise.
+
+    One of the functions of Zhou, Li and Gu (2020), "Neural contextual bandits with UCB-based exploration", section 6.
+
+    Raises:
+        ValueError: fewer than two arms, no dimension, a negative ``sd``.
+    """
+    require_at_least(1, dim=dim)
+    require_between(0.0, np.inf, sd=sd)
+    spec = Spec(
+        num_arms, context_dim=dim, per_arm=True, value_range=(-np.inf, np.inf), stationary=False, horizon=horizon
+    )
+
+    def draw_context(key, theta):
+        x = on_sphere(key, (num_arms, dim))
+        return x, jnp.cos(3 * (x @ theta))
+
+    return contextual(
+        spec, lambda key: on_sphere(key, (dim,)), draw_context, lambda key, theta, means: noisy(key, means, sd)
+    )
+
+
 def wheel(delta: float, *, horizon=None) -> World:
     """The wheel of Riquelme, Tucker and Snoek (2018), "Deep Bayesian bandits showdown", section 5.4: 5 arms, d = 2.
 
