@@ -52,9 +52,9 @@ POLICIES: dict[str, tuple[tuple[float, ...], Callable]] = {
     "Neural Thompson": ((0.01, 0.1, 1.0), lambda spec, x: b.neural_thompson(spec, b.NeuralConfig(nu=x))),
 }
 CHOSEN = {
-    "Cosine": dict.fromkeys(POLICIES, 0.1) | dict.fromkeys(("SquareCB, ridge", "SquareCB, network"), 100.0),
-    "Linear": dict.fromkeys(POLICIES, 0.1) | dict.fromkeys(("SquareCB, ridge", "SquareCB, network"), 100.0),
-    "Digits": dict.fromkeys(POLICIES, 0.1) | dict.fromkeys(("SquareCB, ridge", "SquareCB, network"), 100.0),
+    "Cosine": dict(zip(POLICIES, (1.0, 0.1, 100.0, 1000.0, 0.01, 0.01), strict=True)),
+    "Linear": dict(zip(POLICIES, (0.1, 0.01, 1000.0, 1000.0, 0.01, 0.01), strict=True)),
+    "Digits": dict(zip(POLICIES, (0.1, 0.1, 100.0, 100.0, 0.1, 0.01), strict=True)),
 }
 CRITERION = "mean regret of NeuralUCB over that of LinUCB: <= 0.7 on the cosine, <= 1.3 on the linear control"
 
