@@ -61,12 +61,15 @@ class MLP(nn.Module):
         num_outputs: width of the linear output layer.
         activation: one of ``ACTIVATIONS``.
         output_scale: gain of the output layer.
+        noise_scale: sigma_0 of learned noise on all layers as in :class:`NoisyDense`, but one draw for the whole batch;
+            without a ``"noise"`` random stream the layers are their means. None for plain layers.
     """
 
     hidden_sizes: Sequence[int]
     num_outputs: int
     activation: str = "tanh"
     output_scale: float = 2**0.5
+    noise_scale: float | None = None
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -80,9 +83,22 @@ class MLP(nn.Module):
         for i, (kernel, gain) in enumerate(zip(kernels, gains, strict=True)):
             initial = {"kernel": gain * kernel, "bias": jnp.zeros(kernel.shape[1])}
             layer = self.param(f"Dense_{i}", lambda _, initial=initial: initial)
-            x = x @ layer["kernel"] + layer["bias"]
+            weights, bias = layer["kernel"], layer["bias"]
+            if self.noise_scale is not None:
+                noisy_weights, noisy_bias = self._noise(i, kernel.shape)
+                weights, bias = weights + noisy_weights, bias + noisy_bias
+            x = x @ weights + bias
             x = x if i == len(self.hidden_sizes) else ACTIVATIONS[self.activation](x)
         return x
+
+    def _noise(self, i: int, shape: tuple[int, int]) -> tuple[jax.Array | float, jax.Array | float]:
+        """What layer ``i`` adds to its weights and to its bias."""
+        constant = nn.initializers.constant(self.noise_scale * shape[0] ** -0.5)
+        weights, bias = self.param(f"scale_{i}", constant, shape), self.param(f"bias_scale_{i}", constant, shape[1:])
+        if not self.has_rng("noise"):
+            return 0.0, 0.0
+        into, out = (factorised_noise(self.make_rng("noise"), (size,)) for size in shape)
+        return weights * into[:, None] * out, bias * out
 
 
 class CNN(nn.Module):
@@ -120,6 +136,7 @@ class ActorCritic(nn.Module):
         gru_size: width of the recurrent core; 0 for none.
         continuous: adds the state-independent log standard deviation, f32[num_outputs].
         num_states: rows of the table.
+        noise_scale: of learned noise in the actor's tower, None for none.
     """
 
     num_outputs: int
@@ -131,6 +148,7 @@ class ActorCritic(nn.Module):
     gru_size: int = 0
     continuous: bool = False
     num_states: int = 0
+    noise_scale: float | None = None
 
     def setup(self):
         if self.network == "table":
@@ -142,7 +160,7 @@ class ActorCritic(nn.Module):
             self.trunk = CNN()
         if self.gru_size:
             self.core = nn.GRUCell(self.gru_size, recurrent_kernel_init=orthogonal(1.0))
-        self.actor_tower = MLP(self.hidden_sizes, self.num_outputs, self.activation, 0.01)
+        self.actor_tower = MLP(self.hidden_sizes, self.num_outputs, self.activation, 0.01, self.noise_scale)
         self.critic_tower = MLP(self.hidden_sizes, self.num_values, self.activation, 1.0)
         if self.continuous:
             self.log_std = self.param("log_std", nn.initializers.zeros, (self.num_outputs,))
@@ -177,6 +195,12 @@ class ActorCritic(nn.Module):
         return self.actor(x), self.critic(x)
 
 
+def factorised_noise(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+    """``sign(e) sqrt|e|`` of standard normal e, ``f32[shape]`` (Fortunato et al. 2018, section 3.1)."""
+    noise = jax.random.normal(key, shape)
+    return jnp.sign(noise) * jnp.sqrt(jnp.abs(noise))
+
+
 class NoisyDense(nn.Module):
     """A dense layer with learned noise: Fortunato et al. (2018), "Noisy networks for exploration", equations 9 to 11.
 
@@ -206,8 +230,7 @@ class NoisyDense(nn.Module):
         y = x @ kernel + bias
         if not self.has_rng("noise"):
             return y
-        into, out = (jax.random.normal(self.make_rng("noise"), z.shape) for z in (x, y))
-        into, out = (jnp.sign(e) * jnp.sqrt(jnp.abs(e)) for e in (into, out))
+        into, out = (factorised_noise(self.make_rng("noise"), z.shape) for z in (x, y))
         return y + out * ((x * into) @ kernel_scale + bias_scale)
 
 
@@ -269,9 +292,13 @@ def memoryless(network: ActorCritic, params, obs: jax.Array) -> jax.Array:
     return network.apply(params, blank, obs, blank, blank.any(-1), method="encode")[1]
 
 
-def policy_of(network: ActorCritic, params, x: jax.Array) -> distrax.Distribution:
-    """The policy at the towers' inputs ``x f32[..., d]``: categorical, or Gaussian with independent dimensions."""
-    outputs = network.apply(params, x, method="actor")
+def policy_of(network: ActorCritic, params, x: jax.Array, noise: jax.Array | None = None) -> distrax.Distribution:
+    """The policy at the towers' inputs ``x f32[..., d]``: categorical, or Gaussian with independent dimensions.
+
+    ``noise`` is the key of the actor's noise, where it has some; None for its mean.
+    """
+    rngs = None if noise is None else {"noise": noise}
+    outputs = network.apply(params, x, method="actor", rngs=rngs)
     if network.continuous:
         mean, log_std = outputs
         return distrax.MultivariateNormalDiag(mean, jnp.broadcast_to(jnp.exp(log_std), mean.shape))

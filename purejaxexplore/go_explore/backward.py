@@ -32,7 +32,7 @@ from purejaxexplore.envs.wrappers import ObserveStateId
 from purejaxexplore.go_explore.demonstrations import Demonstrations, DemoSteps, NoisyStart, demo_steps, from_the_start
 from purejaxexplore.learners.explorers import on_policy
 from purejaxexplore.learners.losses import policy_loss, self_imitation_loss, value_loss
-from purejaxexplore.learners.ppo_config import PPOConfig, actor_critic, require_ppo
+from purejaxexplore.learners.ppo_config import PPOConfig, actor_critic, require_plain_policy, require_ppo
 from purejaxexplore.learners.streams import Stream
 from purejaxexplore.nets import memoryless, policy_of
 
@@ -261,8 +261,7 @@ def _check(config: BackwardConfig) -> None:
     require_at_least(0, sil_batch=config.sil_batch)
     for name in ("threshold", "sticky", "spread", "rate"):
         require_between(0.0, 1.0, **{name: getattr(config, name)})
-    if config.ppo.gru_size:
-        raise ValueError(f"gru_size={config.ppo.gru_size}: expected 0, the policy has no memory here")
+    require_plain_policy(config.ppo)
     if not config.ppo.bootstrap_truncation:
         raise ValueError("bootstrap_truncation=False: expected True, truncation is always bootstrapped here")
     anneal = config.ppo.anneal_iterations

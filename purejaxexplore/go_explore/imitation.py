@@ -18,7 +18,7 @@ from purejaxexplore.checks import require_at_least, require_between
 from purejaxexplore.envs.wrappers import ObserveStateId
 from purejaxexplore.go_explore.demonstrations import Demonstrations, NoisyStart, demo_steps, from_the_start
 from purejaxexplore.learners.explorers import on_policy
-from purejaxexplore.learners.ppo_config import PPOConfig, actor_critic, require_ppo
+from purejaxexplore.learners.ppo_config import PPOConfig, actor_critic, require_plain_policy, require_ppo
 from purejaxexplore.learners.streams import Stream
 from purejaxexplore.nets import memoryless, policy_of
 
@@ -62,6 +62,7 @@ def imitation(env, env_params, demos: Demonstrations, config: ImitationConfig) -
     seen = ObserveStateId(env) if config.ppo.network == "table" else env
     noisy = NoisyStart(seen)
     params_of_world = noisy.begin(env_params, demos, config.sticky)
+    require_plain_policy(config.ppo)
     require_ppo(noisy, params_of_world, config.ppo, (Stream("extrinsic"),), on_policy())
     network = actor_critic(noisy, params_of_world, config.ppo, 1)
     adam = optax.scale_by_adam(eps=config.ppo.adam_eps)

@@ -46,7 +46,7 @@ from purejaxexplore.checks import require_at_least, require_between
 from purejaxexplore.go_explore.routes import MAX_CELLS, FollowParams, FollowRoute, FollowState, Route, start_route
 from purejaxexplore.learners.explorers import on_policy
 from purejaxexplore.learners.losses import policy_loss, self_imitation_loss, value_loss
-from purejaxexplore.learners.ppo_config import PPOConfig, actor_critic, require_ppo
+from purejaxexplore.learners.ppo_config import PPOConfig, actor_critic, require_plain_policy, require_ppo
 from purejaxexplore.learners.streams import Stream
 from purejaxexplore.nets import memoryless, policy_of
 
@@ -459,8 +459,7 @@ def _require(env, config: PolicyGoExploreConfig, cell) -> int:
     require_between(0.0, inf, **{name: getattr(config, name) for name in coefficients})
     if config.ppo.network == "cnn":
         raise ValueError("network='cnn': expected 'mlp' or 'table', the goal is shown as numbers")
-    if config.ppo.gru_size:
-        raise ValueError(f"gru_size={config.ppo.gru_size}: expected 0, the policy has no memory here")
+    require_plain_policy(config.ppo)
     if not config.ppo.bootstrap_truncation:
         raise ValueError("bootstrap_truncation=False: expected True, truncation is always bootstrapped here")
     anneal = config.ppo.anneal_iterations

@@ -30,7 +30,7 @@ from purejaxexplore.checks import require_at_least, require_between
 from purejaxexplore.envs.wrappers import Wrapper
 from purejaxexplore.go_explore.demonstrations import Demonstrations, discounted_returns, require_shown
 from purejaxexplore.learners.ppo import PPOState, ppo
-from purejaxexplore.learners.ppo_config import PPOConfig, actor_critic
+from purejaxexplore.learners.ppo_config import PPOConfig, actor_critic, require_plain_policy
 from purejaxexplore.nets import memoryless, policy_of
 
 
@@ -254,8 +254,7 @@ def snapshot_rl(env, env_params, snapshots: Snapshots, config: SnapshotConfig) -
     hyper = config.ppo
     require_between(0.0, np.inf, snapshot_steps=config.snapshot_steps, truncate=config.truncate)
     require_at_least(1, num_eval_steps=config.num_eval_steps)
-    if hyper.gru_size:
-        raise ValueError(f"gru_size={hyper.gru_size}: expected 0, a policy with memory cannot start in the middle")
+    require_plain_policy(hyper)
     if not isinstance(snapshots.offsets, jax.core.Tracer) and int(snapshots.offsets[-1]) < 1:
         raise ValueError("snapshots: expected at least one valid state, got none")
     started = SnapshotStart(env)

@@ -41,7 +41,7 @@ from purejaxexplore.bonuses.categorical_surprise import (
 from purejaxexplore.checks import require_at_least, require_between
 from purejaxexplore.learners.explorers import on_policy
 from purejaxexplore.learners.losses import policy_loss, value_loss
-from purejaxexplore.learners.ppo_config import PPOConfig, actor_critic, require_ppo
+from purejaxexplore.learners.ppo_config import PPOConfig, actor_critic, require_plain_policy, require_ppo
 from purejaxexplore.learners.streams import Stream
 from purejaxexplore.nets import policy_of
 
@@ -311,8 +311,7 @@ def _require_game(env, env_params, config: AdversarialSurpriseConfig) -> None:
     require_divisible("num_minibatches", hyper.num_minibatches, "half of num_envs * rollout_length", samples)
     require_between(1e-6, 1.0, least_probability=config.least_probability)
     require_between(0.0, float(np.nextafter(1.0, 0.0)), unpaid_share=config.unpaid_share)
-    if hyper.gru_size or hyper.network == "table":
-        raise ValueError("ppo: expected network='mlp' or 'cnn' and gru_size=0, as the players see features")
+    require_plain_policy(hyper)
     space = env.observation_space(env_params)
     if not space.shape or space.shape[-1] < 2:
         raise ValueError(f"observations of shape {space.shape}: expected one-hot classes in the last axis, two or more")

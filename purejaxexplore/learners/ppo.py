@@ -162,7 +162,7 @@ def ppo(
             params, adam.init(params), lanes, hidden, explorer_state, bonus_states, visited, jnp.int32(0)
         )
 
-    def collect(key_weights, key_rollout, state: PPOState):
+    def collect(key_weights, noise, key_rollout, state: PPOState):
         """The rollout: (state, steps, finished, what was acted on, raw scores of the bonuses scored online)."""
         params = explorer.transform(key_weights, state.params, state.explorer)
 
@@ -170,7 +170,7 @@ def ppo(
             hidden, explorer_state, bonus_states = carry
             features = features_of(bonuses, bonus_states, N)
             next_hidden, x = encode(params, hidden, lanes.obs, features, lanes.done)
-            policy = policy_of(network, params, x)
+            policy = policy_of(network, params, x, noise)
             action, log_prob, explorer_state = explorer.act(key, explorer_state, policy, lanes)
             extras = (features, lanes.done, log_prob)
             return (next_hidden, explorer_state, bonus_states), action, extras
@@ -215,7 +215,7 @@ def ppo(
         successor_values = map_selected(value_successors, steps.truncated.reshape(-1), known, N)
         return values, successor_values.reshape(values.shape), reset_values
 
-    def loss_fn(params, batch: Transitions):
+    def loss_fn(params, noise, batch: Transitions):
         if recurrent:  # [B, T, ...] sequences, each from the hidden state it was collected with
             inputs = (batch.obs, batch.features, batch.start)
             obs, features, start = jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1), inputs)
@@ -224,7 +224,7 @@ def ppo(
             batch = jax.tree.map(lambda y: y.reshape((y.shape[0] * y.shape[1], *y.shape[2:])), batch)
         else:
             _, x = encode_rollout(params, None, batch.obs, batch.features, batch.start)
-        policy = policy_of(network, params, x)
+        policy = policy_of(network, params, x, noise)
         values = network.apply(params, x, method="critic")
         advantages = batch.advantages
         if config.normalise_advantages:
@@ -247,13 +247,13 @@ def ppo(
         fraction = 1.0 - t / jnp.maximum(config.anneal_iterations, 1.0)
         return config.learning_rate * jnp.where(config.anneal_iterations > 0, jnp.maximum(fraction, 0.0), 1.0)
 
-    def fit(key, state: PPOState, batch: Transitions):
+    def fit(key, noise, state: PPOState, batch: Transitions):
         """The epochs: (state, mean metrics of the losses)."""
         rate = learning_rate(state.t)
 
         def update(key, carry, minibatch):
             params, opt_state = carry
-            grads, metrics = jax.grad(loss_fn, has_aux=True)(params, minibatch)
+            grads, metrics = jax.grad(loss_fn, has_aux=True)(params, noise, minibatch)
             updates, opt_state = adam.update(grads, opt_state)
             return (jax.tree.map(lambda p, u: p - rate * u, params, updates), opt_state), metrics
 
@@ -267,8 +267,9 @@ def ppo(
 
     def step(key, state: PPOState):
         key_weights, key_rollout, key_score, key_fit, key_bonus = jax.random.split(key, 5)
+        key_weights, noise = jax.random.split(key_weights) if config.noisy else (key_weights, None)
         hidden = state.hidden
-        state, steps, finished, acted, raw = collect(key_weights, key_rollout, state)
+        state, steps, finished, acted, raw = collect(key_weights, noise, key_rollout, state)
         features, start, log_prob = acted
         bonus_states, rewards = pay(key_score, streams, state.bonuses, steps, features, raw)
         state = state._replace(bonuses=bonus_states)
@@ -282,7 +283,7 @@ def ppo(
             steps.obs, features, start, hidden[None], steps.action, log_prob,
             values, advantages @ coefs_at(streams, state.t), advantages + values,
         )  # fmt: skip
-        state, metrics = fit(key_fit, state, batch)
+        state, metrics = fit(key_fit, noise, state, batch)
 
         explained = explained_variance(values, batch.targets)
         for k, stream in enumerate(streams):

@@ -35,6 +35,9 @@ class PPOConfig:
         network: "mlp", "cnn" for image observations, or "table" for observations that are state numbers
             (:class:`~purejaxexplore.envs.wrappers.ObserveStateId`).
         gru_size: width of a recurrent core; 0 for none.
+        noisy: whether the actor's layers have learned noise: Fortunato et al. (2018), "Noisy networks for exploration".
+            As in the paper's actor-critic one draw lasts for a rollout, and for the epochs that learn from it.
+        noise_scale: sigma_0 of noisy layers, at least 0.
         clip_values: whether the value loss is clipped like the policy's.
         normalise_advantages: per minibatch; only ratios of the streams' coefficients matter then.
         bootstrap_truncation: False treats truncation as termination.
@@ -58,6 +61,8 @@ class PPOConfig:
     activation: str = struct.field(pytree_node=False, default="tanh")
     network: str = struct.field(pytree_node=False, default="mlp")
     gru_size: int = struct.field(pytree_node=False, default=0)
+    noisy: bool = struct.field(pytree_node=False, default=False)
+    noise_scale: float = struct.field(pytree_node=False, default=0.5)
     clip_values: bool = struct.field(pytree_node=False, default=True)
     normalise_advantages: bool = struct.field(pytree_node=False, default=True)
     bootstrap_truncation: bool = struct.field(pytree_node=False, default=True)
@@ -77,6 +82,7 @@ def actor_critic(env, env_params, config: PPOConfig, num_values: int) -> ActorCr
         gru_size=config.gru_size,
         continuous=continuous,
         num_states=int(observation_space.n) if config.network == "table" else 0,
+        noise_scale=config.noise_scale if config.noisy else None,
     )
 
 
@@ -86,6 +92,7 @@ def require_ppo(env, env_params, config: PPOConfig, streams: Sequence[Stream], e
     sizes = ("num_envs", "rollout_length", "num_epochs", "num_minibatches", "num_warmup_steps")
     require_at_least(1, **{name: getattr(config, name) for name in sizes})
     require_at_least(0, gru_size=config.gru_size)
+    require_between(0.0, inf, noise_scale=config.noise_scale)
     require_between(0.0, 1.0, gamma=config.gamma, gae_lambda=config.gae_lambda)
     positive = ("learning_rate", "anneal_iterations", "clip_ratio", "value_coef", "entropy_coef", "max_grad_norm")
     require_between(0.0, inf, **{name: getattr(config, name) for name in (*positive, "adam_eps")})
@@ -95,9 +102,17 @@ def require_ppo(env, env_params, config: PPOConfig, streams: Sequence[Stream], e
         samples = config.num_envs * config.rollout_length
         require_divisible("num_minibatches", config.num_minibatches, "num_envs * rollout_length", samples)
     require_network(env, env_params, config.network, config.activation, streams)
-    if config.network == "table" and config.gru_size:
-        raise ValueError("network='table': expected gru_size=0")
+    if config.network == "table" and (config.gru_size or config.noisy):
+        raise ValueError("network='table': expected gru_size=0 and noisy=False, which need layers")
     require_streams(env, streams)
     require_explorer(env, env_params, explorer)
     if explorer.values_only:
         raise ValueError("explorer is for learners of action values, whose actions need no probability: use dqn")
+
+
+def require_plain_policy(config: PPOConfig) -> None:
+    """Raises a ValueError where the policy has memory or noise, for learners that start and end it anywhere."""
+    if config.gru_size:
+        raise ValueError(f"gru_size={config.gru_size}: expected 0, the policy has no memory here")
+    if config.noisy:
+        raise ValueError("noisy=True: expected False, the policy has no noise here")

@@ -56,6 +56,15 @@ def test_shortest_ways(nov_tables, novelty, harmful, shortest):
     assert nov_tables[1](novelty, harmful)[0] == shortest
 
 
+def test_time_may_cost_as_in_minigrid(nov_tables):
+    env, _ = nov_tables
+    params = env.default_params.replace(time_cost=0.9)
+    last = env.size - 2
+    beside = env.reset_env(jax.random.key(0), params)[1]._replace(y=jnp.int32(last - 1), x=jnp.int32(last))
+    _, _, reward, terminated, _ = env.step_env(jax.random.key(0), beside._replace(time=jnp.int32(11)), 2, params)
+    assert terminated and reward == pytest.approx(1 - 0.9 * 12 / 144)
+
+
 def test_a_uniform_player_rarely_succeeds(nov_tables):
     env, shortest = nov_tables
     start = int(env.state_id(env.reset_env(jax.random.key(0), env.default_params)[1]))

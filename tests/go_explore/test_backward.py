@@ -212,6 +212,7 @@ def test_imitation_follows_the_demonstration(line):
         ({"ppo": PPO.replace(anneal_iterations=5.0)}, "anneal_iterations=5.0: expected 0"),
         ({"ppo": PPO.replace(bootstrap_truncation=False)}, "bootstrap_truncation=False: expected True"),
         ({"ppo": PPO.replace(gru_size=4, network="mlp", num_minibatches=2)}, "gru_size=4: expected 0"),
+        ({"ppo": PPO.replace(noisy=True, network="mlp")}, "noisy=True: expected False"),
     ],
 )
 def test_refuses_a_bad_config(line, change, message):
@@ -227,5 +228,5 @@ def test_refuses_a_world_that_cannot_show_a_stored_state():
 def test_a_table_needs_numbered_states(cartpole, corridor):
     with pytest.raises(ValueError, match="network='table' needs numbered observations: wrap CartPole"):
         ppo(*cartpole, PPO)
-    with pytest.raises(ValueError, match="network='table': expected gru_size=0"):
+    with pytest.raises(ValueError, match="network='table': expected gru_size=0 and noisy=False"):
             ppo(ObserveStateId(corridor[0]), corridor[1], PPO.replace(gru_size=3))

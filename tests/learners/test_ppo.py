@@ -20,7 +20,7 @@ from purejaxexplore.bonuses.sofe import sofe
 from purejaxexplore.learners.explorers import uniform_mixture
 from purejaxexplore.learners.ppo import PPOConfig, ppo
 from purejaxexplore.learners.streams import Stream
-from purejaxexplore.nets import ActorCritic
+from purejaxexplore.nets import ActorCritic, policy_of
 from purejaxexplore.testing import check_algorithm
 
 TINY = PPOConfig(
@@ -112,6 +112,19 @@ def test_images_through_the_cnn():
     assert has_not_moved_yet(first)
     trunk = [state.params["params"]["trunk"] for state in (fresh, once)]
     assert jax.tree.all(jax.tree.map(lambda a, b: not np.array_equal(a, b), *trunk))
+
+
+def test_learned_noise_lasts_for_a_rollout_and_its_update(corridor):
+    (fresh, once, _), metrics = two_iterations(ppo(*corridor, ONE_BATCH.replace(noisy=True, noise_scale=2.0)))
+    assert all(has_not_moved_yet(one) for one in metrics)  # the update sees the draw that acted
+    scales = [state.params["params"]["actor_tower"]["scale_1"] for state in (fresh, once)]
+    np.testing.assert_allclose(scales[0], 2.0 * 8**-0.5, rtol=1e-6)
+    assert np.abs(scales[1] - scales[0]).min() > 0
+    network = ActorCritic(2, 1, 1, (8,), noise_scale=2.0)
+    x, keys = jnp.ones((3, 2)), jax.random.split(jax.random.key(0), 2)
+    mean, *noisy = (policy_of(network, once.params, x, key).logits for key in (None, *keys))
+    assert np.abs(noisy[0] - noisy[1]).max() > 0.1 and np.abs(noisy[0] - mean).max() > 0.1
+    np.testing.assert_array_equal(noisy[0][0], noisy[0][2])  # one draw for the whole batch
 
 
 @pytest.fixture(scope="module")
@@ -220,6 +233,7 @@ def test_coverage_counts_every_reachable_state_whatever_its_number():
         ({"network": "cnn"}, "network='cnn' needs.*\\(4,\\).*'mlp'"),
         ({"activation": "sine"}, "activation='sine': expected one of"),
         ({"gru_size": -1}, "gru_size=-1"),
+        ({"noisy": True, "noise_scale": -0.5}, "noise_scale=-0.5"),
         ({"gamma": 1.5}, r"gamma=1.5: expected a number in \[0, 1\]"),
         ({"entropy_coef": -0.1}, "entropy_coef=-0.1: expected a number of at least 0"),
         *(({name: 0}, f"{name}=0: expected a whole number of at least 1") for name in (

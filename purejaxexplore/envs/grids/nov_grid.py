@@ -63,11 +63,13 @@ class NovGridParams(environment.EnvParams):
     Attributes:
         novelty: 0 to 8, one of :data:`NOVELTIES`; may be traced.
         lava_harmful: whether lava kills before a novelty says otherwise (LavaNotSafe begins with False).
+        time_cost: the goal pays ``1 - time_cost * time / max_steps_in_episode``; 0.9 in MiniGrid.
     """
 
     max_steps_in_episode: int = 144
     novelty: int = IDENTITY
     lava_harmful: bool = True
+    time_cost: float = 0.0
 
 
 def novelty_number(name: str) -> int:
@@ -130,8 +132,9 @@ class NovGridLite(environment.Environment[NovGridState, NovGridParams]):
         pending = jnp.where(works, -1, action)
         after = NovGridState(y, x, keys, opened.astype(jnp.int32), pending.astype(jnp.int32), state.time + 1)
         success = self._tile(y, x, after, params) == GOAL
+        reward = success * (1.0 - params.time_cost * after.time / params.max_steps_in_episode)
         info = {"success": success, "state_id": self.state_id(after, params)}
-        return self.get_obs(after, params), after, success.astype(jnp.float32), self.is_terminated(after, params), info
+        return self.get_obs(after, params), after, reward, self.is_terminated(after, params), info
 
     def is_terminated(self, state: NovGridState, params: NovGridParams) -> jax.Array:
         """Whether the agent stands on the goal or burns."""
