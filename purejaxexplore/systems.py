@@ -107,6 +107,10 @@ SYSTEMS: dict[str, tuple[str, str]] = {
         "purejaxexplore.go_explore.snapshots",
         "PPO whose episodes start at a teacher's states at first",
     ),
+    "switching": (
+        "purejaxexplore.learners.switching",
+        "any learner in a world that changes in the middle of its run, untold",
+    ),
     "topo_nav": (
         "purejaxexplore.go_explore.topological",
         "TopoNav: a growing map of landmarks, walked by two levels of Q-learning",

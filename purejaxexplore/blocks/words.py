@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from purejaxexplore.envs.domains.turns import cos_sin
+from purejaxexplore.blocks.turns import cos_sin
 
 
 def uniforms(words: jax.Array) -> jax.Array:

@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from purejaxexplore.blocks.turns import cos_sin
 from purejaxexplore.envs.domains import LinearProjection, PlanarArm
-from purejaxexplore.envs.domains.turns import cos_sin
 
 
 def arm_by_hand(x):

@@ -20,8 +20,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from purejaxexplore.blocks.turns import cos_sin
 from purejaxexplore.checks import choice, require_at_least
-from purejaxexplore.envs.domains.turns import cos_sin
 
 FUNCTIONS = ("sphere", "rastrigin")
 EDGE = 5.12

@@ -14,8 +14,8 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 
+from purejaxexplore.blocks.turns import cos_sin
 from purejaxexplore.checks import require_at_least
-from purejaxexplore.envs.domains.turns import cos_sin
 
 _UNROLLED = 32  # joints computed by straight-line code; longer arms loop
 _GROUND, _LINK, _JOINT, _HAND = (250.0, 250.0, 250.0), (0.0, 114.0, 178.0), (34.0, 34.0, 34.0), (213.0, 94.0, 0.0)
