@@ -52,7 +52,7 @@ from purejaxexplore.runner.cache import enable_compilation_cache
 NUM_ENVS, LENGTH, LIMIT, TIME_COST = 8, 128, 48, 0.9
 STEPS_EACH = NUM_ENVS * LENGTH
 TUNING_SEEDS = (1000, 1001, 1002)
-RATES, ENTROPIES, WEIGHTS = [3e-4, 1e-3, 2e-3, 4e-3], [1e-3, 1e-2], [0.03, 0.1, 0.3, 1.0]
+RATES, ENTROPIES, WEIGHTS = [1e-3, 2e-3, 4e-3, 8e-3], [1e-3, 1e-2], [0.1, 0.3, 1.0, 3.0]
 BONUSES = {
     "RND": "rnd", "RE3": "re3", "ICM": "icm", "GIRM": "girm", "RIDE": "ride", "NGU": "ngu", "RISE": "rise",
     "REVD": "revd", "DIAYN": "diayn",

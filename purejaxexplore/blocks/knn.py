@@ -48,7 +48,7 @@ def nearest(
     centre = jnp.where(mask[:, None], ref, 0.0).sum(0) / jnp.maximum(mask.sum(), 1)
     chunks = jnp.pad(ref, ((0, padding), (0, 0))).reshape(num_chunks, chunk, size)
     valid = jnp.pad(mask, (0, padding)).reshape(num_chunks, chunk)
-    number = jnp.arange(num_chunks * chunk).reshape(num_chunks, chunk)
+    first = chunk * jnp.arange(num_chunks)  # number of the first reference of each chunk
 
     def squared_distances(ref):
         if size <= _FEW:  # a sum over few dimensions, written out: no array [B, chunk, D] comes about
@@ -57,16 +57,16 @@ def nearest(
         return jnp.square(a).sum(1)[:, None] + jnp.square(b).sum(1) - 2.0 * a @ b.T
 
     def merge(best, part):
-        ref, valid, number = part
+        ref, valid, first = part
         if exclude_self:
-            valid = valid & (number != jnp.arange(num_queries)[:, None])
+            valid = valid & (first + jnp.arange(chunk) != jnp.arange(num_queries)[:, None])
         closeness = jnp.concatenate([best[0], jnp.where(valid, -squared_distances(ref), -jnp.inf)], axis=1)
-        numbers = jnp.concatenate([best[1], jnp.broadcast_to(number, (num_queries, chunk))], axis=1)
         closeness, place = jax.lax.top_k(closeness, k)
-        return (closeness, jnp.take_along_axis(numbers, place, axis=1)), None
+        before = jnp.take_along_axis(best[1], jnp.minimum(place, k - 1), axis=1)
+        return (closeness, jnp.where(place < k, before, first + place - k)), None
 
     nothing = (jnp.full((num_queries, k), -jnp.inf), jnp.zeros((num_queries, k), jnp.int32))
-    (closeness, number), _ = jax.lax.scan(merge, nothing, (chunks, valid, number))
+    (closeness, number), _ = jax.lax.scan(merge, nothing, (chunks, valid, first))
     found = closeness > -jnp.inf
     if size <= _FEW:
         return jnp.where(found, jnp.sqrt(jnp.where(found, -closeness, 0.0)), jnp.inf)
