@@ -35,8 +35,9 @@ lint: $(VENV)/.dev
 	$(VENV)/bin/ruff check .
 
 smoke: $(VENV)/.test
-	set -e; for experiment in $(EXPERIMENTS); do echo "== $$experiment"; \
-		$(PY) $$experiment --smoke --results $(VENV)/smoke; done
+	mkdir -p $(VENV)/smoke
+	printf '%s\n' $(EXPERIMENTS) | xargs -P $(WORKERS) -I{} sh -c 'log=$(VENV)/smoke/$$(basename {} .py).log; \
+		$(PY) {} --smoke --results $(VENV)/smoke > $$log 2>&1 || { cat $$log; echo "failed: {}"; exit 1; }; echo "ran {}"'
 	set -e; for example in $(EXAMPLES); do echo "== $$example"; $(PY) $$example --smoke; done
 
 notebooks: $(VENV)/.dev
