@@ -82,10 +82,10 @@ class Settings:
 
 
 CHOSEN = {
-    "PPO": Settings(),
-    "NoisyNets": Settings(),
-    "RND": Settings(),
-    "RE3": Settings(),
+    "PPO": Settings(learning_rate=4e-3, entropy_coef=1e-2),
+    "NoisyNets": Settings(learning_rate=4e-3, entropy_coef=1e-3),
+    "RND": Settings(learning_rate=4e-3, weight=3.0),
+    "RE3": Settings(learning_rate=4e-3, weight=0.1),
 }
 """What ``--tune`` chose."""
 

@@ -13,7 +13,7 @@ step that exists is drawn alike, <= 0.1. The 95 % interval of WGE less cloning o
 Shown besides: actor-critic alone, and from the weights that cloning gave. Nothing is tuned: all arms have the learning
 rate 1e-3, and cloning takes 1,000 gradient steps. Judged on seeds 0 to 19.
 
-    python experiments/wge_form_fill.py            # all arms
+    python experiments/wge_form_fill.py            # twenty minutes of one CPU core
     python experiments/wge_form_fill.py --smoke    # seconds
 """
 
