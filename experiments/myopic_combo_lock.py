@@ -13,7 +13,7 @@ succeeds at the end in >= 95 % of the diverse runs, and in none of single and of
 levels (epsilon 1/H) the median number of rounds to the first success of the diverse runs grows with a log-log slope
 <= 2, while single succeeds in < 50 % of its runs from 12 levels on. Nothing is tuned. Judged on seeds 0 to 99.
 
-    python experiments/myopic_combo_lock.py            # all arms and depths
+    python experiments/myopic_combo_lock.py            # some minutes on two CPU cores
     python experiments/myopic_combo_lock.py --smoke    # seconds
 """
 
