@@ -2,7 +2,8 @@
 
 The interface of policies is in :mod:`purejaxexplore.bandits.policy`, that of worlds in
 :mod:`purejaxexplore.envs.bandits.world`; exact bounds and optimal values are in
-:mod:`purejaxexplore.bandits.oracles`.
+:mod:`purejaxexplore.bandits.oracles`. ``bayes_opt(rule, world, config)`` is the loop of Bayesian optimisation,
+``rule = aegis(AEGiSConfig())`` what chooses its points.
 """
 
 from purejaxexplore.bandits.acquisition import (

@@ -41,7 +41,8 @@ class BayesOptConfig:
     workers: q, at least 1.
     design: D, points of the Latin hypercube, 1 to ``budget``; None: 2 d.
     duration: one of ``DURATIONS``.
-    noise: variance of a value's noise over that of the function, at least 1e-6; may be traced.
+    noise: variance of a value's noise over that of the function, at least 1e-5, below which float32 may fail; may be
+        traced.
     shortest: least length of the kernel, in (0, 1]; 1e-4 in De Ath et al., where below 0.01 all points are strangers.
     """
 
@@ -126,7 +127,7 @@ def bayes_opt(rule: Rule, world: World, config: BayesOptConfig) -> Algorithm:
     if design > config.budget:
         raise ValueError(f"design={design}: expected at most {config.budget}, the budget")
     choice("duration", config.duration, tuple(DURATIONS))
-    require_between(1e-6, np.inf, noise=config.noise)
+    require_between(1e-5, np.inf, noise=config.noise)
     require_between(1e-6, 1.0, shortest=config.shortest)
     N, q = config.budget, config.workers
 

@@ -94,63 +94,83 @@ def test_improvement_far_out():
     assert np.isfinite(slopes).all() and (np.diff(slopes) > 0).all()
 
 
-def test_rules_choose_what_they_say():
-    """Two values in a line, the right one larger, and a worker at 0.75: one program for all rules."""
-    x, y = jnp.zeros((6, 1)).at[:2, 0].set(jnp.array([0.2, 0.5])), jnp.zeros(6).at[:2].set(jnp.array([0.0, 1.0]))
-    running, line = jnp.array([[0.0], [0.75]]), jnp.linspace(0, 1, 1001)[:, None]
-    improvement = b.expected_improvement(b.ExpectedImprovementConfig(SEARCH))
+RUNNING, LINE = jnp.array([[0.0], [0.75]]), jnp.linspace(0, 1, 1001)[:, None]
+GRID = np.linspace(0, 1, 1001)
 
+
+def two_values():
+    """A process of length 0.2 that saw two values in a line, the right one larger, and where it saw them."""
+    x, y = jnp.zeros((6, 1)).at[:2, 0].set(jnp.array([0.2, 0.5])), jnp.zeros(6).at[:2].set(jnp.array([0.0, 1.0]))
+    process = fit_process(x, y, jnp.arange(6) < 2, noise=1e-4)._replace(length=jnp.float32(0.2))
+    return believe(process, jnp.zeros((0, 1)), jnp.zeros(0, bool)), x  # factorised for that length
+
+
+def chosen(rule, process, best, keys, busy=True):
+    """Twelve choices, with another worker at 0.75 if ``busy``."""
+    knowledge = Knowledge(process, best, RUNNING, jnp.array([False, busy]), jnp.int32(0))
+    return jax.vmap(lambda key: rule(key, knowledge)[0])(keys)
+
+
+def test_rules_choose_what_they_say():
     @quick_jit
     def choices(keys):
-        process = fit_process(x, y, jnp.arange(6) < 2, noise=1e-4)._replace(length=jnp.float32(0.2))
-        process = believe(process, jnp.zeros((0, 1)), jnp.zeros(0, bool))  # factorised for that length
+        process, x = two_values()
 
-        def choose(rule, busy=True):
-            knowledge = Knowledge(process, x[1], running, jnp.array([False, busy]), jnp.int32(0))
-            return jax.vmap(lambda key: rule(key, knowledge)[0])(keys)
+        def mixed(epsilon, eta):
+            rule = b.aegis(b.AEGiSConfig(epsilon=epsilon, eta=eta, num_features=64, search=SEARCH))
+            return chosen(rule, process, x[1], keys)
 
-        def aegis(epsilon, eta):
-            return choose(b.aegis(b.AEGiSConfig(epsilon=epsilon, eta=eta, num_features=64, search=SEARCH)))
+        def bound(busy):
+            return chosen(b.gp_ucb(b.GPUCBConfig(search=SEARCH)), process, x[1], keys, busy)
 
-        mixed = jax.vmap(aegis)(jnp.array([0.0, 0.5, 0.5]), jnp.array([0.5, 0.0, 1.0]))
-        bounds = jax.vmap(lambda busy: choose(b.gp_ucb(b.GPUCBConfig(search=SEARCH)), busy))(jnp.array([False, True]))
-        believed = believe(process, running, jnp.array([False, True]))
-        return (*mixed, *bounds, choose(improvement)), predict(process, line), predict(believed, line)
+        points = *jax.vmap(mixed)(*jnp.array([[0.0, 0.5, 0.5], [0.5, 0.0, 1.0]])), *jax.vmap(bound)(jnp.arange(2) > 0)
+        believed = believe(process, RUNNING, jnp.array([False, True]))
+        return points, predict(process, LINE), predict(believed, LINE)
 
-    chosen, (mean, sd), (_, sd_then) = jax.tree.map(np.asarray, choices(jax.random.split(jax.random.key(0), 12)))
-    greedy, front, drawn, alone, beside, improved = chosen
-    assert all((points >= 0).all() and (points <= 1).all() for points in chosen)
-    grid = np.linspace(0, 1, 1001)
-    np.testing.assert_allclose(greedy, grid[mean.argmax()], atol=0.02)
+    points, (mean, sd), (_, sd_then) = jax.tree.map(np.asarray, choices(jax.random.split(jax.random.key(0), 12)))
+    greedy, front, drawn, alone, beside = points
+    assert all((x >= 0).all() and (x <= 1).all() for x in points)
+    np.testing.assert_allclose(greedy, GRID[mean.argmax()], atol=0.02)
     assert drawn.std() > 0.05, "draws differ"
     at = np.round(front * 1000).astype(int)
     assert not ((mean > mean[at][:, None] + 0.05) & (sd > sd[at][:, None] + 0.05)).any() and len(set(at)) > 4
     root = np.sqrt(2 / 5 * np.log(32 * np.pi**2 / 0.6))
-    np.testing.assert_allclose(alone, grid[(mean + root * sd).argmax()], atol=0.03)
-    np.testing.assert_allclose(beside, grid[(mean + root * sd_then).argmax()], atol=0.03)
+    np.testing.assert_allclose(alone, GRID[(mean + root * sd).argmax()], atol=0.03)
+    np.testing.assert_allclose(beside, GRID[(mean + root * sd_then).argmax()], atol=0.03)
     assert abs(alone.mean() - beside.mean()) > 0.04, "what another worker will tell is not asked again"
-    best = mean[[200, 500, 750]].max()
-    gain = np.log(sd_then) + np.asarray(log_improvement((mean - best) / sd_then))
-    np.testing.assert_allclose(improved, grid[gain.argmax()], atol=0.03)
 
 
-def test_contract_of_the_loop():
-    check_algorithm(b.bayes_opt(b.random_search(), BRANIN, SMALL), num_steps=4)
+@pytest.mark.slow
+def test_improvement_counts_on_what_others_will_find():
+    @quick_jit
+    def choices(keys):
+        process, x = two_values()
+        believed = believe(process, RUNNING, jnp.array([False, True]))
+        rule = b.expected_improvement(b.ExpectedImprovementConfig(SEARCH))
+        return chosen(rule, process, x[1], keys), predict(believed, LINE)
+
+    points, (mean, sd) = jax.tree.map(np.asarray, choices(jax.random.split(jax.random.key(0), 12)))
+    gain = np.log(sd) + np.asarray(log_improvement((mean - mean[[200, 500, 750]].max()) / sd))
+    np.testing.assert_allclose(points, GRID[gain.argmax()], atol=0.03)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "rule",
+    ("rule", "world"),
     [
-        b.aegis(b.AEGiSConfig(num_features=8, search=SEARCH)),
-        b.aegis(b.AEGiSConfig(explore="uniform", num_features=8, search=SEARCH)),
-        b.gp_thompson(b.GPThompsonConfig(8, SEARCH)),
-        b.gp_ucb(b.GPUCBConfig(search=SEARCH)),
-        b.expected_improvement(b.ExpectedImprovementConfig(SEARCH)),
+        pytest.param(b.random_search(), BRANIN, id="random"),
+        pytest.param(b.aegis(b.AEGiSConfig(num_features=8, search=SEARCH)), BRANIN, id="aegis"),
+        pytest.param(b.aegis(b.AEGiSConfig(explore="uniform", num_features=8, search=SEARCH)), BRANIN, id="aegis_rs"),
+        pytest.param(b.gp_thompson(b.GPThompsonConfig(8, SEARCH)), BRANIN, id="thompson"),
+        pytest.param(b.gp_ucb(b.GPUCBConfig(search=SEARCH)), BRANIN, id="ucb"),
+        # On a smooth function deviations are small differences, and rounding moves the best place to improve.
+        pytest.param(
+            b.expected_improvement(b.ExpectedImprovementConfig(SEARCH)), landscape_world("ackley", 1), id="improvement"
+        ),
     ],
 )
-def test_contract_of_the_rules(rule):
-    check_algorithm(b.bayes_opt(rule, BRANIN, SMALL), num_steps=4)
+def test_contract(rule, world):
+    check_algorithm(b.bayes_opt(rule, world, SMALL), num_steps=4, rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.slow

@@ -7,7 +7,6 @@ import pytest
 
 from purejaxexplore.blocks.gaussian_process import (
     believe,
-    correlation,
     draw_path,
     fit_process,
     mean_path,
@@ -74,29 +73,31 @@ def test_believing_moves_deviations_only(process):
     assert sd_then[0] < 0.7 * sd[0]
 
 
-def test_features_have_the_kernel_as_their_covariance(process):
-    """With sqrt(gamma) in place of its inverse the middle one would be 0.63."""
-    prior = process._replace(
-        x=jnp.zeros((12, 3)), seen=jnp.zeros(12, bool), length=jnp.float32(1.0), variance=jnp.float32(1.0)
-    )
-    path = quick_jit(lambda key: draw_path(key, prior, 40_000))(jax.random.key(0))
-    for distance, known in ((0.3, None), (1.0, 0.524), (2.0, None)):
-        expected = float(correlation(jnp.zeros((1, 3)), jnp.array([[0.0, distance, 0.0]]), jnp.float32(1.0))[0, 0])
-        if known is not None:
-            assert abs(expected - known) < 5e-4
-        assert abs(float(jnp.cos(2 * jnp.pi * distance * path.frequency[:, 1]).mean()) - expected) < 0.02
-    assert abs(float(jnp.square(path.amplitude).sum()) / 2 - 1) < 0.05
-
-
-def test_draws_are_of_the_posterior(process):
+@pytest.fixture(scope="module")
+def draws(process):
+    """1,500 draws: their paths, their values at two points that were measured and at ``QUERY``, and the predictions."""
     points = jnp.concatenate([X[:2], QUERY])
 
-    @quick_jit
-    def draws(keys):
-        values = jax.vmap(lambda key: path_values(process, draw_path(key, process, 256), points))(keys)
-        return values, *predict(process, points)
+    def draw(key):
+        path = draw_path(key, process, 64)
+        return path, path_values(process, path, points)
 
-    values, mean, sd = map(np.asarray, draws(jax.random.split(jax.random.key(1), 1500)))
+    program = quick_jit(lambda keys: (*jax.vmap(draw)(keys), predict(process, points)))
+    return jax.tree.map(np.asarray, program(jax.random.split(jax.random.key(1), 1500)))
+
+
+def test_features_have_the_kernel_as_their_covariance(process, draws):
+    """With the root of the gamma variate in place of its inverse the middle one would be 0.63."""
+    path = draws[0]
+    for distance, known in ((0.3, 0.931), (1.0, 0.524), (2.0, 0.139)):
+        np.testing.assert_allclose(matern(np.zeros((1, 1)), np.full((1, 1), distance), 1.0)[0, 0], known, atol=6e-4)
+        phase = 2 * np.pi * distance * float(process.length) * path.frequency
+        np.testing.assert_allclose(np.cos(phase).mean((0, 1)), known, atol=0.02)
+    np.testing.assert_allclose(np.square(path.amplitude).sum(1).mean() / 2, process.variance, rtol=0.05)
+
+
+def test_draws_are_of_the_posterior(draws):
+    _, values, (mean, sd) = draws
     np.testing.assert_allclose(values.mean(0), mean, atol=5 * sd.max() / np.sqrt(1500))
     np.testing.assert_allclose(values.std(0)[2:], sd[2:], rtol=0.1)
     assert (values.std(0)[:2] < 0.1).all(), "where a value was measured, draws agree"
