@@ -2,8 +2,8 @@
 
 Branin, Ackley and Styblinski-Tang in 2, 5 and 5 dimensions, 60 evaluations with the 2 d of a Latin hypercube, jobs of
 half-normal durations. Against AEGiS: Thompson sampling, expected improvement with the Kriging believer, GP-BUCB, the
-ablations of AEGiS (uniform points in place of the Pareto set, AEGiS-RS; epsilon = 0, greedy after its first five
-choices), and random search. All share the Gaussian process, the search of its maxima, the first points and the
+ablations of AEGiS (uniform points in place of the Pareto set, AEGiS-RS; epsilon = 0, greedy but for choices two to
+five), and random search. All share the Gaussian process, the search of its maxima, the first points and the
 durations; all settings are those of the papers, but for the search with 512 candidates and 512 cosines a draw, and
 none was tuned. De Ath et al. evaluate 200 points on 15 functions with 4, 8 and 16 workers and 51 seeds: this is small.
 
