@@ -13,6 +13,10 @@ SYSTEMS: dict[str, tuple[str, str]] = {
         "purejaxexplore.bandits.bandit",
         "any bandit policy in any bandit world: UCB, Thompson, IDS, EXP3, LUCB ...; see purejaxexplore.bandits",
     ),
+    "bayes_opt": (
+        "purejaxexplore.bandits.bayes_opt",
+        "Bayesian optimisation by asynchronous workers: AEGiS, GP-UCB, Thompson sampling, expected improvement",
+    ),
     "cma_mae": (
         "purejaxexplore.quality_diversity.cma_mae",
         "CMA-ES emitters ranked by thresholds that are annealed towards the elites",

@@ -2,10 +2,22 @@
 
 The interface of policies is in :mod:`purejaxexplore.bandits.policy`, that of worlds in
 :mod:`purejaxexplore.envs.bandits.world`; exact bounds and optimal values are in
-:mod:`purejaxexplore.bandits.oracles`.
+:mod:`purejaxexplore.bandits.oracles`. ``bayes_opt(rule, world, config)`` is the loop of Bayesian optimisation,
+``rule = aegis(AEGiSConfig())`` what chooses its points.
 """
 
+from purejaxexplore.bandits.acquisition import (
+    ExpectedImprovementConfig,
+    GPThompsonConfig,
+    GPUCBConfig,
+    expected_improvement,
+    gp_thompson,
+    gp_ucb,
+    random_search,
+)
+from purejaxexplore.bandits.aegis import AEGiSConfig, aegis
 from purejaxexplore.bandits.bandit import bandit
+from purejaxexplore.bandits.bayes_opt import BayesOptConfig, bayes_opt
 from purejaxexplore.bandits.comb_ucb import CombUCBConfig, comb_ucb1
 from purejaxexplore.bandits.contextual_double_design import ContextualDesignConfig, contextual_double_design
 from purejaxexplore.bandits.delays import batched, delayed, in_blocks, randomly_delayed
@@ -83,21 +95,23 @@ from purejaxexplore.bandits.tsallis_inf import tsallis_inf
 from purejaxexplore.bandits.ucb import MOSSConfig, UCB1Config, UCBVConfig, moss, ucb1, ucb_tuned, ucb_v
 
 __all__ = [
-    "Aux", "BayesUCBConfig", "BetaThompsonConfig", "ChebCBConfig", "CombUCBConfig", "ContextualDesignConfig",
-    "CyclesConfig", "DiscountedUCBConfig", "DoubleDesignConfig", "EXP3SConfig", "EpsilonGreedyConfig",
-    "ExploreFirstConfig", "ExponentialConfig", "FeedbackGraphConfig", "GaussianThompsonConfig", "GenerationsConfig",
-    "History", "IDSConfig", "ImitationConfig", "KLUCBConfig", "KnapsackConfig", "LUCBConfig", "LinUCBConfig",
-    "LinearThompsonConfig", "MBEConfig", "MOSSConfig", "NetworkRegressorConfig", "NeuralConfig", "OFULConfig",
-    "Policy", "RepeatedExposureConfig", "SequentialHalvingConfig", "SlidingWindowUCBConfig",
-    "SparseEliminationConfig", "SquareCBConfig", "SuccessiveEliminationConfig", "TrackAndStopConfig", "Trajectory",
-    "UCB1Config", "UCBVConfig", "ZoomingConfig", "arm_summary", "bandit", "batched", "bayes_ucb", "beta_thompson",
-    "cheb_cb", "collect", "comb_ucb1", "contextual_double_design", "decaying_epsilon_greedy", "delayed",
-    "discounted_ucb", "discretised", "double_design", "epsilon_greedy", "epsilon_greedy_rule", "exp3", "exp3_ex",
-    "exp3_g", "exp3_ix", "exp3_s", "exp3_set", "exp4", "explore_first", "gaussian_thompson", "generations", "hedge",
-    "ids", "imed", "imitate", "imitated", "in_bins", "in_blocks", "inverse_gap_rule", "kl_lucb_config", "kl_ucb",
-    "lagrange_bwk", "lin_ucb", "lin_ucb_support", "linear_thompson", "load_trajectories", "lucb", "mbe", "moss",
-    "myopic", "network_regressor", "neural_thompson", "neural_ucb", "oful", "randomly_delayed", "repeated_exposure",
-    "ridge_regressor", "rounded_cycles", "save_trajectories", "scaled_tsallis_inf", "scoring_policy",
-    "sequential_halving", "sliding_window_ucb", "sparse_elimination", "square_cb", "successive_elimination",
-    "track_and_stop", "tsallis_inf", "ucb1", "ucb_bwk", "ucb_support", "ucb_tuned", "ucb_v", "zooming",
+    "AEGiSConfig", "Aux", "BayesOptConfig", "BayesUCBConfig", "BetaThompsonConfig", "ChebCBConfig", "CombUCBConfig",
+    "ContextualDesignConfig", "CyclesConfig", "DiscountedUCBConfig", "DoubleDesignConfig", "EXP3SConfig",
+    "EpsilonGreedyConfig", "ExpectedImprovementConfig", "ExploreFirstConfig", "ExponentialConfig",
+    "FeedbackGraphConfig", "GPThompsonConfig", "GPUCBConfig", "GaussianThompsonConfig", "GenerationsConfig", "History",
+    "IDSConfig", "ImitationConfig", "KLUCBConfig", "KnapsackConfig", "LUCBConfig", "LinUCBConfig",
+    "LinearThompsonConfig", "MBEConfig", "MOSSConfig", "NetworkRegressorConfig", "NeuralConfig", "OFULConfig", "Policy",
+    "RepeatedExposureConfig", "SequentialHalvingConfig", "SlidingWindowUCBConfig", "SparseEliminationConfig",
+    "SquareCBConfig", "SuccessiveEliminationConfig", "TrackAndStopConfig", "Trajectory", "UCB1Config", "UCBVConfig",
+    "ZoomingConfig", "aegis", "arm_summary", "bandit", "batched", "bayes_opt", "bayes_ucb", "beta_thompson", "cheb_cb",
+    "collect", "comb_ucb1", "contextual_double_design", "decaying_epsilon_greedy", "delayed", "discounted_ucb",
+    "discretised", "double_design", "epsilon_greedy", "epsilon_greedy_rule", "exp3", "exp3_ex", "exp3_g", "exp3_ix",
+    "exp3_s", "exp3_set", "exp4", "expected_improvement", "explore_first", "gaussian_thompson", "generations",
+    "gp_thompson", "gp_ucb", "hedge", "ids", "imed", "imitate", "imitated", "in_bins", "in_blocks", "inverse_gap_rule",
+    "kl_lucb_config", "kl_ucb", "lagrange_bwk", "lin_ucb", "lin_ucb_support", "linear_thompson", "load_trajectories",
+    "lucb", "mbe", "moss", "myopic", "network_regressor", "neural_thompson", "neural_ucb", "oful", "random_search",
+    "randomly_delayed", "repeated_exposure", "ridge_regressor", "rounded_cycles", "save_trajectories",
+    "scaled_tsallis_inf", "scoring_policy", "sequential_halving", "sliding_window_ucb", "sparse_elimination",
+    "square_cb", "successive_elimination", "track_and_stop", "tsallis_inf", "ucb1", "ucb_bwk", "ucb_support",
+    "ucb_tuned", "ucb_v", "zooming",
 ]  # fmt: skip

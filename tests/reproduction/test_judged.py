@@ -50,6 +50,7 @@ ROOT = Path(__file__).parents[2]
         pytest.param("learning_to_relax.py", {"learning_to_relax"}, id="bandits_relax"),
         pytest.param("neural_bandits.py", {"neural_bandits"}, id="bandits_neural"),
         pytest.param("evolve_distillation.py", {"evolve_distillation"}, id="bandits_evolve"),
+        pytest.param("aegis_landscapes.py", {"aegis_landscapes"}, id="bandits_aegis"),
         pytest.param("tallying_bandits.py", {"tallying_bandits"}, id="bandits_tallying"),
         pytest.param("flex_identification.py", {"flex_identification"}, id="bonuses_flex"),
         pytest.param("rdd_distillation.py", {"rdd_distillation"}, id="bonuses_rdd"),

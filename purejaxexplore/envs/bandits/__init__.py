@@ -7,6 +7,7 @@ from purejaxexplore.envs.bandits.contextual import classification, contextual, c
 from purejaxexplore.envs.bandits.digits import digits
 from purejaxexplore.envs.bandits.graphs import clique_graph, random_graph, revealing_star, star_graph
 from purejaxexplore.envs.bandits.knapsack import pricing
+from purejaxexplore.envs.bandits.landscapes import LANDSCAPES, Landscape, landscape, landscape_world
 from purejaxexplore.envs.bandits.last_switch import last_switch, monotone_table, patience_table
 from purejaxexplore.envs.bandits.lipschitz import interval, peaked
 from purejaxexplore.envs.bandits.misspecified import SparseProblem, misleading
@@ -18,11 +19,11 @@ from purejaxexplore.envs.bandits.tallying import improves_with_exposure, tallyin
 from purejaxexplore.envs.bandits.world import Feedback, Observation, Spec, World, rescaled
 
 __all__ = [
-    "ContextualTasks", "Feedback", "IterationTable", "LinearTasks", "Observation", "SparseProblem", "Spec", "World",
-    "adversary", "bandit_bench", "bernoulli", "classification", "clique_graph", "combinatorial", "contextual",
-    "contextual_tasks", "cosine", "digits", "drifting", "gaussian", "grid_paths", "improves_with_exposure",
-    "interval", "iteration_table", "last_switch", "linear", "linear_tasks", "logistic", "low_rank", "misleading",
-    "monotone_table", "patience_table", "peaked", "piecewise", "pricing", "random_graph", "relaxation", "rescaled",
-    "revealing_star", "shuffled", "sinusoidal", "star_graph", "switching", "tallying", "trap", "uniform_means",
-    "wheel", "with_missing_arms",
+    "ContextualTasks", "Feedback", "IterationTable", "LANDSCAPES", "Landscape", "LinearTasks", "Observation",
+    "SparseProblem", "Spec", "World", "adversary", "bandit_bench", "bernoulli", "classification", "clique_graph",
+    "combinatorial", "contextual", "contextual_tasks", "cosine", "digits", "drifting", "gaussian", "grid_paths",
+    "improves_with_exposure", "interval", "iteration_table", "landscape", "landscape_world", "last_switch", "linear",
+    "linear_tasks", "logistic", "low_rank", "misleading", "monotone_table", "patience_table", "peaked", "piecewise",
+    "pricing", "random_graph", "relaxation", "rescaled", "revealing_star", "shuffled", "sinusoidal", "star_graph",
+    "switching", "tallying", "trap", "uniform_means", "wheel", "with_missing_arms",
 ]  # fmt: skip
