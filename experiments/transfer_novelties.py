@@ -52,7 +52,7 @@ from purejaxexplore.runner.cache import enable_compilation_cache
 NUM_ENVS, LENGTH, LIMIT, TIME_COST = 8, 128, 48, 0.9
 STEPS_EACH = NUM_ENVS * LENGTH
 TUNING_SEEDS = (1000, 1001, 1002)
-RATES, ENTROPIES, WEIGHTS = [1e-3, 2e-3, 4e-3, 8e-3], [1e-3, 1e-2], [0.1, 0.3, 1.0, 3.0]
+RATES, ENTROPIES, WEIGHTS = [5e-4, 1e-3, 2e-3, 4e-3], [1e-3, 1e-2], [0.1, 0.3, 1.0, 3.0]
 BONUSES = {
     "RND": "rnd", "RE3": "re3", "ICM": "icm", "GIRM": "girm", "RIDE": "ride", "NGU": "ngu", "RISE": "rise",
     "REVD": "revd", "DIAYN": "diayn",
@@ -202,11 +202,11 @@ def draw(curves: dict[str, dict[str, np.ndarray]], best: dict[str, float], path:
 
 def tune(args: Args) -> None:
     """Prints the eight settings of each arm."""
-    half = args.env_steps // 2 // STEPS_EACH
+    iterations = args.env_steps // STEPS_EACH
     for arm in args.arms:
         other = {"weight": WEIGHTS} if arm in BONUSES else {"entropy_coef": ENTROPIES}
         over = {"learning_rate": RATES[1:3] if arm in BONUSES else RATES, **other}
-        returns = run_arm(arm, over, Settings(), len(TUNING_SEEDS), TUNING_SEEDS[0], 2 * half)[..., :half]
+        returns = run_arm(arm, over, Settings(), len(TUNING_SEEDS), TUNING_SEEDS[0], iterations)
         for i, setting in enumerate(itertools.product(*over.values())):
             score = returns.reshape((-1, *returns.shape[-2:]))[i]
             print(f"{arm:<10} {dict(zip(over, setting, strict=True))}: {score.mean():.3f}", flush=True)

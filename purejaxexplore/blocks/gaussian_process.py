@@ -24,7 +24,7 @@ import jax
 import jax.numpy as jnp
 from jax.scipy.linalg import cho_solve, solve_triangular
 
-from purejaxexplore.envs.domains.turns import cos_sin
+from purejaxexplore.blocks.turns import cos_sin
 
 _GRID = 13
 """Lengths of each of the two grids."""
