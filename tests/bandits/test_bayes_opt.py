@@ -19,6 +19,7 @@ from purejaxexplore.testing import check_algorithm
 from purejaxexplore.testing.trees import quick_jit
 
 SEARCH = SearchConfig(32, 2, 8)
+SLOW = pytest.mark.slow
 BRANIN = landscape_world("branin")
 SMALL = b.BayesOptConfig(budget=9, workers=2, design=4)
 
@@ -154,18 +155,22 @@ def test_improvement_counts_on_what_others_will_find():
     np.testing.assert_allclose(points, GRID[gain.argmax()], atol=0.03)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("rule", "world"),
     [
-        pytest.param(b.random_search(), BRANIN, id="random"),
+        pytest.param(b.random_search(), BRANIN, id="random", marks=SLOW),
         pytest.param(b.aegis(b.AEGiSConfig(num_features=8, search=SEARCH)), BRANIN, id="aegis"),
-        pytest.param(b.aegis(b.AEGiSConfig(explore="uniform", num_features=8, search=SEARCH)), BRANIN, id="aegis_rs"),
-        pytest.param(b.gp_thompson(b.GPThompsonConfig(8, SEARCH)), BRANIN, id="thompson"),
-        pytest.param(b.gp_ucb(b.GPUCBConfig(search=SEARCH)), BRANIN, id="ucb"),
+        pytest.param(
+            b.aegis(b.AEGiSConfig(explore="uniform", num_features=8, search=SEARCH)), BRANIN, id="rs", marks=SLOW
+        ),
+        pytest.param(b.gp_thompson(b.GPThompsonConfig(8, SEARCH)), BRANIN, id="thompson", marks=SLOW),
+        pytest.param(b.gp_ucb(b.GPUCBConfig(search=SEARCH)), BRANIN, id="ucb", marks=SLOW),
         # On a smooth function deviations are small differences, and rounding moves the best place to improve.
         pytest.param(
-            b.expected_improvement(b.ExpectedImprovementConfig(SEARCH)), landscape_world("ackley", 1), id="improvement"
+            b.expected_improvement(b.ExpectedImprovementConfig(SEARCH)),
+            landscape_world("ackley", 1),
+            id="improvement",
+            marks=SLOW,
         ),
     ],
 )
