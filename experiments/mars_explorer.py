@@ -173,7 +173,7 @@ def draw_paths(runs: dict[str, Mapped]):
     for name in ("PPO", "BFS", "Random"):
         share = runs[name].share[0, :60, 0]
         last = (share >= 0.95).argmax() + 1 if (share >= 0.95).any() else len(share)
-        title = f"{name}: {share[last - 1]:.0%} known after {last} steps"
+        title = f"{name}: {100 * share[last - 1]:.0f} % in {last} steps"
         paths[title] = [np.concatenate([[(0, 0)], runs[name].path[0, :last]])]
     rocks = runs["PPO"].rocks[0]
     ground = np.asarray(tiles.compose(ground_sprites(), rocks.astype(np.int32)))
