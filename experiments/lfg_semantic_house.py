@@ -10,9 +10,9 @@ Criterion, written before the run, over 20 seeds with 25 houses each, success we
 paired): oracle less nearest >= 0.05, its 95 % interval above 0; adversarial less nearest >= -0.1; and following only
 adversarial advice less nearest <= -0.15: bad advice costs little as a heuristic and much as a command.
 
-Votes against weigh half as much as votes for, as in the paper. How many moves votes for weigh and how sure the adviser
-is were chosen among 5, 10, 20 and 30 moves and temperatures 0.1, 0.25, 0.5 and 1 on seeds 1000 to 1002. Judged on
-seeds 0 to 19.
+Votes against weigh half as much as votes for, as in the paper. Chosen on seeds 1000 to 1002: how many moves votes for
+weigh and how sure the adviser is, among 5, 10, 20 and 30 moves and temperatures 0.1, 0.25, 0.5 and 1 (not all pairs),
+and that it knows the types of rooms; one that saw only the things near a cluster helped less. Judged on seeds 0 to 19.
 
     python experiments/lfg_semantic_house.py            # some minutes on two CPU cores
     python experiments/lfg_semantic_house.py --smoke    # seconds
