@@ -67,6 +67,9 @@ ROOT = Path(__file__).parents[2]
         pytest.param("subpo_field.py", {"subpo_field"}, id="bonuses_subpo"),
         pytest.param("reactive_jelly.py", {"reactive_jelly"}, id="bonuses_reactive"),
         pytest.param("adversarial_surprise_rooms.py", {"adversarial_surprise_rooms"}, id="learners_adversarial"),
+        pytest.param("mars_explorer.py", {"mars_explorer"}, id="learners_mars"),
+        pytest.param("lfg_semantic_house.py", {"lfg_semantic_house"}, id="learners_lfg"),
+        pytest.param("ir2_rendezvous.py", {"ir2_rendezvous"}, id="learners_ir2"),
         pytest.param("lesson_strategies.py", {"lesson_strategies"}, id="learners_lesson"),
     ],
 )
