@@ -150,8 +150,9 @@ def sequoia(arms: RestlessArms, actions: np.ndarray, config: SequoiaConfig) -> A
         """i32[2 J + 2 + pretrain_states, J]."""
         key_state, key_top = jax.random.split(key)
         random = jax.random.randint(key_state, (config.pretrain_states, J), 0, S)
-        place = jax.random.uniform(key_top, (config.pretrain_states, J)).argsort(-1).argsort(-1)
-        random = jnp.where(place < config.num_top, S - 1, random)
+        place = jax.random.uniform(key_top, (config.pretrain_states, J))
+        least = jax.lax.top_k(place, config.num_top)[0][:, -1:]
+        random = jnp.where(place >= least, S - 1, random)
         return jnp.concatenate([jnp.asarray(strategic_actions(J), jnp.int32), random])
 
     def pretraining_data(key):
@@ -165,11 +166,11 @@ def sequoia(arms: RestlessArms, actions: np.ndarray, config: SequoiaConfig) -> A
             rows = random_row(jax.random.uniform(key, (10, N)), arms, table)
             # What pushes the arms that are in their top state, whether it is allowed or not.
             reaching = (arms.links & (state == S - 1)[:, None]).any(0)
-            return jnp.concatenate([fixed, table[rows], reaching[None]])
+            tried = jnp.concatenate([fixed, table[rows], reaching[None]])
+            return tried, reward_of(state, tried)
 
         keys = jax.random.split(key_actions, len(states))
-        tried = jax.lax.map(with_actions, (keys, states), batch_size=64)  # bool[states, A, N]
-        rewards = jax.lax.map(lambda pair: reward_of(pair[0], pair[1]), (states, tried), batch_size=64)
+        tried, rewards = jax.lax.map(with_actions, (keys, states))  # bool[states, A, N], f32[states, A]
         every = jnp.broadcast_to(states[:, None].astype(jnp.int8), (*tried.shape[:2], J))
         return every.reshape(-1, J), tried.reshape(-1, N), rewards.reshape(-1)
 
@@ -263,10 +264,9 @@ def sequoia(arms: RestlessArms, actions: np.ndarray, config: SequoiaConfig) -> A
 
 def _require(config: SequoiaConfig, arms: RestlessArms) -> None:
     require_at_least(
-        1, horizon=config.horizon, batch_size=config.batch_size, capacity=config.capacity,
+        1, horizon=config.horizon, num_top=config.num_top, batch_size=config.batch_size, capacity=config.capacity,
         pretrain_states=config.pretrain_states, pretrain_epochs=config.pretrain_epochs,
     )  # fmt: skip
-    require_at_least(0, num_top=config.num_top)
     if not config.hidden_sizes:
         raise ValueError("hidden_sizes=(): expected at least one hidden layer")
     require_between(
