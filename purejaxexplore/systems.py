@@ -103,6 +103,10 @@ SYSTEMS: dict[str, tuple[str, str]] = {
         "purejaxexplore.learners.q_learning",
         "tabular Q-learning with a count bonus and backward replay, the flat baseline",
     ),
+    "sequoia": (
+        "purejaxexplore.bandits.sequoia",
+        "SEQUOIA: Q-learning for restless arms, with an exact maximum over combinatorial actions",
+    ),
     "sparse_elimination": (
         "purejaxexplore.bandits.sparse_elimination",
         "a nearly best action where features are slightly wrong and the parameter is sparse",

@@ -45,6 +45,7 @@ from purejaxexplore.bandits.generations import (
     generations,
     inverse_gap_rule,
 )
+from purejaxexplore.bandits.hidden_exploration import HiddenExplorationConfig, hidden_exploration
 from purejaxexplore.bandits.histories import (
     History,
     Trajectory,
@@ -75,7 +76,15 @@ from purejaxexplore.bandits.neural import NeuralConfig, neural_thompson, neural_
 from purejaxexplore.bandits.policy import Aux, Policy
 from purejaxexplore.bandits.relaxing import ChebCBConfig, cheb_cb, in_bins, scaled_tsallis_inf
 from purejaxexplore.bandits.repeated_exposure import RepeatedExposureConfig, repeated_exposure
+from purejaxexplore.bandits.restless import (
+    restless_myopic,
+    restless_random,
+    restless_sampled,
+    restless_static,
+    restless_whittle,
+)
 from purejaxexplore.bandits.sequential_halving import SequentialHalvingConfig, sequential_halving
+from purejaxexplore.bandits.sequoia import SequoiaConfig, sequoia
 from purejaxexplore.bandits.sparse_elimination import SparseEliminationConfig, sparse_elimination
 from purejaxexplore.bandits.square_cb import (
     NetworkRegressorConfig,
@@ -84,6 +93,7 @@ from purejaxexplore.bandits.square_cb import (
     ridge_regressor,
     square_cb,
 )
+from purejaxexplore.bandits.table_values import greedy_values
 from purejaxexplore.bandits.thompson import (
     BetaThompsonConfig,
     GaussianThompsonConfig,
@@ -93,8 +103,10 @@ from purejaxexplore.bandits.thompson import (
 from purejaxexplore.bandits.track_and_stop import TrackAndStopConfig, track_and_stop
 from purejaxexplore.bandits.tsallis_inf import tsallis_inf
 from purejaxexplore.bandits.ucb import MOSSConfig, UCB1Config, UCBVConfig, moss, ucb1, ucb_tuned, ucb_v
+from purejaxexplore.bandits.whittle import Whittle, relaxed_bound, single_arms, whittle_index
 
 __all__ = [
+<<<<<<< HEAD
     "AEGiSConfig", "Aux", "BayesOptConfig", "BayesUCBConfig", "BetaThompsonConfig", "ChebCBConfig", "CombUCBConfig",
     "ContextualDesignConfig", "CyclesConfig", "DiscountedUCBConfig", "DoubleDesignConfig", "EXP3SConfig",
     "EpsilonGreedyConfig", "ExpectedImprovementConfig", "ExploreFirstConfig", "ExponentialConfig",
@@ -114,4 +126,26 @@ __all__ = [
     "scaled_tsallis_inf", "scoring_policy", "sequential_halving", "sliding_window_ucb", "sparse_elimination",
     "square_cb", "successive_elimination", "track_and_stop", "tsallis_inf", "ucb1", "ucb_bwk", "ucb_support",
     "ucb_tuned", "ucb_v", "zooming",
+=======
+    "Aux", "BayesUCBConfig", "BetaThompsonConfig", "ChebCBConfig", "CombUCBConfig", "ContextualDesignConfig",
+    "CyclesConfig", "DiscountedUCBConfig", "DoubleDesignConfig", "EXP3SConfig", "EpsilonGreedyConfig",
+    "ExploreFirstConfig", "ExponentialConfig", "FeedbackGraphConfig", "GaussianThompsonConfig", "GenerationsConfig",
+    "HiddenExplorationConfig", "History", "IDSConfig", "ImitationConfig", "KLUCBConfig", "KnapsackConfig",
+    "LUCBConfig", "LinUCBConfig", "LinearThompsonConfig", "MBEConfig", "MOSSConfig", "NetworkRegressorConfig",
+    "NeuralConfig", "OFULConfig", "Policy", "RepeatedExposureConfig", "SequentialHalvingConfig", "SequoiaConfig",
+    "SlidingWindowUCBConfig", "SparseEliminationConfig", "SquareCBConfig", "SuccessiveEliminationConfig",
+    "TrackAndStopConfig", "Trajectory", "UCB1Config", "UCBVConfig", "Whittle", "ZoomingConfig", "arm_summary",
+    "bandit", "batched", "bayes_ucb", "beta_thompson", "cheb_cb", "collect", "comb_ucb1", "contextual_double_design",
+    "decaying_epsilon_greedy", "delayed", "discounted_ucb", "discretised", "double_design", "epsilon_greedy",
+    "epsilon_greedy_rule", "exp3", "exp3_ex", "exp3_g", "exp3_ix", "exp3_s", "exp3_set", "exp4", "explore_first",
+    "gaussian_thompson", "generations", "greedy_values", "hedge", "hidden_exploration", "ids", "imed", "imitate",
+    "imitated", "in_bins", "in_blocks", "inverse_gap_rule", "kl_lucb_config", "kl_ucb", "lagrange_bwk", "lin_ucb",
+    "lin_ucb_support", "linear_thompson", "load_trajectories", "lucb", "mbe", "moss", "myopic", "network_regressor",
+    "neural_thompson", "neural_ucb", "oful", "randomly_delayed", "relaxed_bound", "repeated_exposure",
+    "restless_myopic", "restless_random", "restless_sampled", "restless_static", "restless_whittle",
+    "ridge_regressor", "rounded_cycles", "save_trajectories", "scaled_tsallis_inf", "scoring_policy",
+    "sequential_halving", "sequoia", "single_arms", "sliding_window_ucb", "sparse_elimination", "square_cb",
+    "successive_elimination", "track_and_stop", "tsallis_inf", "ucb1", "ucb_bwk", "ucb_support", "ucb_tuned", "ucb_v",
+    "whittle_index", "zooming",
+>>>>>>> wip5-restless
 ]  # fmt: skip

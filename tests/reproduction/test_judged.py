@@ -61,6 +61,8 @@ ROOT = Path(__file__).parents[2]
         pytest.param(
             "sparse_misspecified_bandits.py", {"sparse_misspecified_bandits"}, id="bandits_sparse_misspecified"
         ),
+        pytest.param("uniform_ten.py", {"uniform_ten"}, id="bandits_uniform_ten"),
+        pytest.param("restless_arms.py", {"restless_arms", "restless_arms_tuned"}, id="bandits_restless"),
         pytest.param("last_switch_bandits.py", {"last_switch_bandits"}, id="bandits_last_switch"),
         pytest.param("rnd_room_chain.py", {"rnd_room_chain", "rnd_tuned"}, id="bonuses"),
         pytest.param("ellm_craft.py", {"ellm_craft"}, id="bonuses_ellm"),

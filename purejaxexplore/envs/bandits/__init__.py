@@ -14,11 +14,21 @@ from purejaxexplore.envs.bandits.misspecified import SparseProblem, misleading
 from purejaxexplore.envs.bandits.payments import logistic, with_missing_arms
 from purejaxexplore.envs.bandits.relaxation import IterationTable, iteration_table, relaxation
 from purejaxexplore.envs.bandits.representations import ContextualTasks, LinearTasks, contextual_tasks, linear_tasks
+from purejaxexplore.envs.bandits.restless import RestlessArms, restless
+from purejaxexplore.envs.bandits.restless_sets import (
+    RestlessProblem,
+    restless_budget,
+    restless_capacity,
+    restless_interventions,
+    restless_path,
+    restless_schedule,
+)
 from purejaxexplore.envs.bandits.stochastic import bandit_bench, bernoulli, gaussian, shuffled, uniform_means
 from purejaxexplore.envs.bandits.tallying import improves_with_exposure, tallying
 from purejaxexplore.envs.bandits.world import Feedback, Observation, Spec, World, rescaled
 
 __all__ = [
+<<<<<<< HEAD
     "ContextualTasks", "Feedback", "IterationTable", "LANDSCAPES", "Landscape", "LinearTasks", "Observation",
     "SparseProblem", "Spec", "World", "adversary", "bandit_bench", "bernoulli", "classification", "clique_graph",
     "combinatorial", "contextual", "contextual_tasks", "cosine", "digits", "drifting", "gaussian", "grid_paths",
@@ -26,4 +36,14 @@ __all__ = [
     "linear_tasks", "logistic", "low_rank", "misleading", "monotone_table", "patience_table", "peaked", "piecewise",
     "pricing", "random_graph", "relaxation", "rescaled", "revealing_star", "shuffled", "sinusoidal", "star_graph",
     "switching", "tallying", "trap", "uniform_means", "wheel", "with_missing_arms",
+=======
+    "ContextualTasks", "Feedback", "IterationTable", "LinearTasks", "Observation", "RestlessArms", "RestlessProblem",
+    "SparseProblem", "Spec", "World", "adversary", "bandit_bench", "bernoulli", "classification", "clique_graph",
+    "combinatorial", "contextual", "contextual_tasks", "cosine", "digits", "drifting", "gaussian", "grid_paths",
+    "improves_with_exposure", "interval", "iteration_table", "last_switch", "linear", "linear_tasks", "logistic",
+    "low_rank", "misleading", "monotone_table", "patience_table", "peaked", "piecewise", "pricing", "random_graph",
+    "relaxation", "rescaled", "restless", "restless_budget", "restless_capacity", "restless_interventions",
+    "restless_path", "restless_schedule", "revealing_star", "shuffled", "sinusoidal", "star_graph", "switching",
+    "tallying", "trap", "uniform_means", "wheel", "with_missing_arms",
+>>>>>>> wip5-restless
 ]  # fmt: skip
