@@ -28,22 +28,13 @@ from purejaxexplore.envs.bandits.tallying import improves_with_exposure, tallyin
 from purejaxexplore.envs.bandits.world import Feedback, Observation, Spec, World, rescaled
 
 __all__ = [
-<<<<<<< HEAD
     "ContextualTasks", "Feedback", "IterationTable", "LANDSCAPES", "Landscape", "LinearTasks", "Observation",
-    "SparseProblem", "Spec", "World", "adversary", "bandit_bench", "bernoulli", "classification", "clique_graph",
-    "combinatorial", "contextual", "contextual_tasks", "cosine", "digits", "drifting", "gaussian", "grid_paths",
-    "improves_with_exposure", "interval", "iteration_table", "landscape", "landscape_world", "last_switch", "linear",
-    "linear_tasks", "logistic", "low_rank", "misleading", "monotone_table", "patience_table", "peaked", "piecewise",
-    "pricing", "random_graph", "relaxation", "rescaled", "revealing_star", "shuffled", "sinusoidal", "star_graph",
-    "switching", "tallying", "trap", "uniform_means", "wheel", "with_missing_arms",
-=======
-    "ContextualTasks", "Feedback", "IterationTable", "LinearTasks", "Observation", "RestlessArms", "RestlessProblem",
-    "SparseProblem", "Spec", "World", "adversary", "bandit_bench", "bernoulli", "classification", "clique_graph",
-    "combinatorial", "contextual", "contextual_tasks", "cosine", "digits", "drifting", "gaussian", "grid_paths",
-    "improves_with_exposure", "interval", "iteration_table", "last_switch", "linear", "linear_tasks", "logistic",
-    "low_rank", "misleading", "monotone_table", "patience_table", "peaked", "piecewise", "pricing", "random_graph",
-    "relaxation", "rescaled", "restless", "restless_budget", "restless_capacity", "restless_interventions",
-    "restless_path", "restless_schedule", "revealing_star", "shuffled", "sinusoidal", "star_graph", "switching",
-    "tallying", "trap", "uniform_means", "wheel", "with_missing_arms",
->>>>>>> wip5-restless
+    "RestlessArms", "RestlessProblem", "SparseProblem", "Spec", "World", "adversary", "bandit_bench", "bernoulli",
+    "classification", "clique_graph", "combinatorial", "contextual", "contextual_tasks", "cosine", "digits",
+    "drifting", "gaussian", "grid_paths", "improves_with_exposure", "interval", "iteration_table", "landscape",
+    "landscape_world", "last_switch", "linear", "linear_tasks", "logistic", "low_rank", "misleading",
+    "monotone_table", "patience_table", "peaked", "piecewise", "pricing", "random_graph", "relaxation", "rescaled",
+    "restless", "restless_budget", "restless_capacity", "restless_interventions", "restless_path",
+    "restless_schedule", "revealing_star", "shuffled", "sinusoidal", "star_graph", "switching", "tallying", "trap",
+    "uniform_means", "wheel", "with_missing_arms",
 ]  # fmt: skip
