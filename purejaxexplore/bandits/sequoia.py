@@ -13,7 +13,8 @@ of a table (:mod:`purejaxexplore.envs.bandits.restless_sets`) and the maximum is
 of matrix products, and only for problems whose table fits, which is some ten arms. With the authors' ``tau = 1e-6`` the
 slow copy stays the myopic network over all of a training run, so what they publish is in effect one backup on top of
 it; set ``tau = 5e-3`` for Q-learning as usual. Values bootstrap through the end of an episode, which is a truncation.
-Their prioritised replay never updates a priority; here it is uniform.
+Their prioritised replay never updates a priority; here it is uniform. For interventions their random states of
+pre-training are 0 or 1 only; here they are drawn as for the other problems. Weights begin orthogonal.
 """
 
 from typing import Any, NamedTuple
