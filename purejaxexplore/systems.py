@@ -99,6 +99,10 @@ SYSTEMS: dict[str, tuple[str, str]] = {
         "purejaxexplore.learners.q_learning",
         "tabular Q-learning with a count bonus and backward replay, the flat baseline",
     ),
+    "recon": (
+        "purejaxexplore.go_explore.recon",
+        "RECON: sampled latent goals at the frontier of a graph of observations, in unseen mazes",
+    ),
     "sparse_elimination": (
         "purejaxexplore.bandits.sparse_elimination",
         "a nearly best action where features are slightly wrong and the parameter is sparse",
