@@ -37,6 +37,7 @@ ROOT = Path(__file__).parents[2]
         pytest.param("exit_sorting.py", {"exit_sorting"}, id="go_explore_exit"),
         pytest.param("snapshot_mountain_car.py", {"snapshot_mountain_car"}, id="go_explore_snapshots"),
         pytest.param("toponav_maze.py", {"toponav_maze"}, id="go_explore_toponav"),
+        pytest.param("recon_maze.py", {"recon_maze"}, id="go_explore_recon"),
         pytest.param("stochastic_bandits.py", {"bandit_slopes", "bandit_asymptotics"}, id="bandits_stochastic"),
         pytest.param("adversarial_bandits.py", {"adversarial_bandits"}, id="bandits_adversarial"),
         pytest.param("changing_bandits.py", {"changing_bandits"}, id="bandits_changing"),
