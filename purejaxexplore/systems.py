@@ -103,6 +103,10 @@ SYSTEMS: dict[str, tuple[str, str]] = {
         "purejaxexplore.learners.q_learning",
         "tabular Q-learning with a count bonus and backward replay, the flat baseline",
     ),
+    "recon": (
+        "purejaxexplore.go_explore.recon",
+        "RECON: sampled latent goals at the frontier of a graph of observations, in unseen mazes",
+    ),
     "sequoia": (
         "purejaxexplore.bandits.sequoia",
         "SEQUOIA: Q-learning for restless arms, with an exact maximum over combinatorial actions",

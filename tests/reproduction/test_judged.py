@@ -40,6 +40,7 @@ ROOT = Path(__file__).parents[2]
         pytest.param("wge_form_fill.py", {"wge_form_fill"}, id="learners_wge"),
         pytest.param("myopic_combo_lock.py", {"myopic_combo_lock"}, id="learners_myopic"),
         pytest.param("transfer_novelties.py", {"transfer_novelties"}, id="learners_transfer"),
+        pytest.param("recon_maze.py", {"recon_maze"}, id="go_explore_recon"),
         pytest.param("stochastic_bandits.py", {"bandit_slopes", "bandit_asymptotics"}, id="bandits_stochastic"),
         pytest.param("adversarial_bandits.py", {"adversarial_bandits"}, id="bandits_adversarial"),
         pytest.param("changing_bandits.py", {"changing_bandits"}, id="bandits_changing"),

@@ -2,7 +2,7 @@
 
 from purejaxexplore.envs.control.cartpole_id import CartpoleID, CartpoleIDParams
 from purejaxexplore.envs.control.hard_maze import HardMaze, HardMazeParams, HardMazeState
-from purejaxexplore.envs.control.lidar_maze import LidarMaze, LidarMazeParams
+from purejaxexplore.envs.control.lidar_maze import LidarMaze, LidarMazeParams, LidarMazeState
 from purejaxexplore.envs.control.pendulum_id import PendulumID, PendulumIDParams
 from purejaxexplore.envs.control.pick_place import PickPlace2D, PickPlaceParams, PickPlaceState
 from purejaxexplore.envs.control.point_maze import PointMaze, PointMazeParams, PointMazeState
@@ -17,6 +17,7 @@ __all__ = [
     "HardMazeState",
     "LidarMaze",
     "LidarMazeParams",
+    "LidarMazeState",
     "PendulumID",
     "PendulumIDParams",
     "PickPlace2D",
