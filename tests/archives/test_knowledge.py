@@ -94,6 +94,7 @@ def test_the_pyramid_knows_its_neighbours():
             assert beside is None or cell.tolist() == env.cell_key(beside).tolist()
 
 
+@pytest.mark.slow
 def test_a_run_with_domain_knowledge(key):
     env = Pyramid()
     params = env.default_params.replace(lives=1)

@@ -27,7 +27,9 @@ def step(env):
     return jax.jit(lambda state, action: env.step_env(jax.random.key(0), state, action, env.default_params))
 
 
-@pytest.mark.parametrize("reward", hard_maze.REWARDS)
+@pytest.mark.parametrize(
+    "reward", [hard_maze.REWARDS[0], *(pytest.param(r, marks=pytest.mark.slow) for r in hard_maze.REWARDS[1:])]
+)
 def test_contract(reward):
     env = HardMaze(reward, stop_at_goal=reward == "distance")
     check_environment(env, env.default_params, eager=reward == "distance")  # the same program but for its end

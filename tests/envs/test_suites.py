@@ -58,7 +58,7 @@ def test_slow_suites_keep_the_contract(name):
     check_environment(*envs.make(name), tolerance=1e-3, eager=False)
 
 
-@pytest.mark.parametrize("pattern", ["navix/*", "xminigrid/*"])
+@pytest.mark.parametrize("pattern", ["navix/*", pytest.param("xminigrid/*", marks=pytest.mark.slow)])
 def test_every_id_can_be_built(pattern):
     names = envs.list(pattern)
     assert len(names) >= 40

@@ -179,7 +179,8 @@ def test_short_episodes_count_once_in_an_evaluation(line):
     assert measured == {"start_success": 0.5, "start_return": 0.5}
 
 
-@pytest.mark.parametrize("start", ["backward", pytest.param("beginning", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("start", ["backward", "beginning"])
 def test_contract(line, start):
     check_algorithm(backward(*line, SMALL.replace(start=start)))
 

@@ -73,7 +73,8 @@ def test_a_history_used_twice_keeps_the_higher_priority_and_the_lowest_leave():
     assert place.tolist() == [3, 4]  # 0.2 takes the place of 0.0; 0.01 is stored nowhere
 
 
-@pytest.mark.parametrize("change", [{"diversity": True}, pytest.param({"source": "uniform"}, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("change", [{"diversity": True}, {"source": "uniform"}])
 def test_contract(change):
     check_algorithm(exploratory_iteration(sorting(3), SMALL.replace(**change)), num_steps=1)
 

@@ -91,6 +91,7 @@ def test_no_transition_is_no_loss():
     assert module_loss("autoencoder", False, jnp.square, lambda z: 3 * z, visits, jnp.zeros(1, bool)) == 0.0
 
 
+@pytest.mark.slow
 def test_contract_of_latent():
     env = PointMaze(size=4, noise_dims=1)
     check_algorithm(latent_go_explore(env, env.default_params, SMALL), num_steps=2)

@@ -121,6 +121,7 @@ def test_contract_of_the_walking_form_with_continuous_actions_and_noise():
     check_algorithm(latent_policy_go_explore(env, env.default_params, config), num_steps=2)
 
 
+@pytest.mark.slow
 def test_walking_to_rare_states_and_on_explores_further_than_never_arriving():
     """The mechanism, on a long line: with a policy that returns, episodes explore from ever farther on."""
     env = Line()

@@ -171,6 +171,7 @@ def test_a_return_is_late_by_more_than_its_route_took(led):
     assert state._replace(since=jnp.int32(3), place=jnp.int32(4)).excess == 3
 
 
+@pytest.mark.slow
 def test_contract(line):
     check_algorithm(policy_go_explore(*line, SMALL, position=position), num_steps=2)
 

@@ -171,7 +171,8 @@ def learned(walks):
     return env, old, *train(jax.random.key(2), 60)
 
 
-@pytest.mark.parametrize("proposal", ["prior", *(pytest.param(p, marks=pytest.mark.slow) for p in PROPOSALS[1:])])
+@pytest.mark.slow
+@pytest.mark.parametrize("proposal", PROPOSALS)
 def test_contract(learned, proposal):
     env, old, params, _ = learned
     config = SMALL.replace(proposal=proposal)

@@ -139,6 +139,7 @@ def test_a_players_return_runs_over_the_others_rounds_and_not_over_ends():
     assert ends[CONTROL, 0].tolist() == [False, False, False, True]
 
 
+@pytest.mark.slow
 def test_contract():
     check_algorithm(adversarial_surprise(Film(live=True), FilmParams(length=11), TINY), num_steps=2)
 

@@ -33,6 +33,7 @@ def numbered(corridor):
     return ObserveStateId(env), params
 
 
+@pytest.mark.slow
 def test_contract(numbered):
     check_algorithm(lesson(*numbered, TINY, bonus=BONUS))
 

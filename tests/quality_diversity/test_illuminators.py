@@ -80,10 +80,12 @@ def test_contract_of_cma_me():
     check_algorithm(cma_me(Mirror(), ME), num_steps=2, rtol=2e-3, atol=2e-3)
 
 
+@pytest.mark.slow
 def test_contract_of_cma_mae_in_the_diagonal_form():
     check_algorithm(cma_mae(Mirror(), MAE.replace(form="diagonal")), num_steps=2, rtol=2e-3, atol=2e-3)
 
 
+@pytest.mark.slow
 def test_contract_of_cma_mega():
     check_algorithm(cma_mega(Mirror(), MEGA), num_steps=2, rtol=2e-3, atol=2e-3)
 
