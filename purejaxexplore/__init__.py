@@ -8,15 +8,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from purejaxexplore._compat import cure_cpu_deadlock
-
-cure_cpu_deadlock()
-
-from purejaxexplore.algorithm import Algorithm, Metrics, make_train, per_seed  # noqa: E402  (the flag comes first)
+from purejaxexplore.algorithm import Algorithm, Metrics, make_train, per_seed
 
 if TYPE_CHECKING:
     from purejaxexplore import analysis, envs
     from purejaxexplore.envs import make
     from purejaxexplore.runner import load, run, sweep
+
+cure_cpu_deadlock()  # importing jax starts no backend, which is what reads the flag
 
 __version__ = "0.1.0"
 __all__ = [

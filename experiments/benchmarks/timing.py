@@ -24,9 +24,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import purejaxexplore  # noqa: F401  (sets XLA_FLAGS)
-
-# isort: split
 import jax
 import jax.numpy as jnp
 

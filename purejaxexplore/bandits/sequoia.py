@@ -113,8 +113,7 @@ def sequoia(arms: RestlessArms, actions: np.ndarray, config: SequoiaConfig) -> A
     """SEQUOIA; ``init`` pre-trains, one step is one episode of training.
 
     To draw an instance for every seed: ``per_seed(problem.draw, lambda arms: sequoia(arms, problem.actions, config))``.
-    What it
-    learnt acts by :func:`purejaxexplore.bandits.greedy_values`.
+    What it learnt acts by :func:`purejaxexplore.bandits.greedy_values`.
 
     Metrics: ``env_steps``, ``episode_return`` (sum of the rounds' expected rewards, with exploration), ``value_loss``
     (mean Huber loss), ``epsilon`` (at the end).

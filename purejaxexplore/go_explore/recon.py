@@ -114,6 +114,7 @@ class ReconState(NamedTuple):
         map: :class:`Landmarks` with observations f32[d].
         trusted: i32[C], how often the goal was believed near at each node.
         node: i32, the node of the last decision.
+        walked: bool, whether the robot walked on from there, and no episode ended.
         heading: f32[a], of the last random action.
         new: :class:`Walks` of one walk, the memory.
         episode: i32, episodes ended so far.
@@ -128,6 +129,7 @@ class ReconState(NamedTuple):
     map: Landmarks
     trusted: jax.Array
     node: jax.Array
+    walked: jax.Array
     heading: jax.Array
     new: Walks
     episode: jax.Array
@@ -259,9 +261,9 @@ def recon(env: Any, env_params: Any, config: ReconConfig, *, params: Any, old: W
             visited = mark_visited(visited, jax.vmap(env.state_id, (0, None))(lanes.env_state, env_params))
         return ReconState(
             lanes=lanes, goal=env.goal_observation(key_goal, env_params), map=chart,
-            trusted=jnp.zeros(config.capacity, jnp.int32), node=node, heading=jnp.zeros(space.shape), new=new,
-            episode=jnp.int32(0), params=params, opt_state=optimiser.init(params), visited=visited,
-            first_success=jnp.int32(-1), t=jnp.int32(0),
+            trusted=jnp.zeros(config.capacity, jnp.int32), node=node, walked=jnp.bool_(False),
+            heading=jnp.zeros(space.shape), new=new, episode=jnp.int32(0), params=params,
+            opt_state=optimiser.init(params), visited=visited, first_success=jnp.int32(-1), t=jnp.int32(0),
         )  # fmt: skip
 
     def propose(key, observation, params):
@@ -279,7 +281,7 @@ def recon(env: Any, env_params: Any, config: ReconConfig, *, params: Any, old: W
         nodes = state.map.nodes.payload
         distance = model.distance(params, observation, nodes)
         chart, before, node, added = localise(state.map, state.node, distance, observation, config.spacing)
-        chart = graph.connect(chart, before, node, jnp.float32(H), ~state.lanes.done[0])
+        chart = graph.connect(chart, before, node, jnp.float32(H), state.walked)
         trusted = state.trusted.at[node].multiply(~added)
         to_goal = model.distance(params, observation, state.goal)
         beside = least_visited(chart, node)
@@ -325,6 +327,7 @@ def recon(env: Any, env_params: Any, config: ReconConfig, *, params: Any, old: W
         visited = mark_visited(state.visited, steps.aux["state_id"]) if numbered else state.visited
         state = state._replace(
             lanes=lanes,
+            walked=~finished.done.any(),
             heading=heading,
             new=new,
             episode=state.episode + finished.done.sum(dtype=jnp.int32),

@@ -182,8 +182,13 @@ def test_contract(learned, proposal):
 def test_exploration_adds_up(learned):
     env, old, params, losses = learned
     assert all(np.isfinite(losses)) and losses.divergence > 0
-    level = env.default_params.replace(max_steps_in_episode=7)
-    state, metrics = quick_jit(make_train(recon(env, level, SMALL, params=params, old=old), 4))(jax.random.key(0))
+
+    @quick_jit
+    def run(limit, spacing):
+        level, config = env.default_params.replace(max_steps_in_episode=limit), SMALL.replace(spacing=spacing)
+        return make_train(recon(env, level, config, params=params, old=old), 4)(jax.random.key(0))
+
+    state, metrics = run(7, SMALL.spacing)
     assert metrics["env_steps"].tolist() == [12, 24, 36, 48] and state.new.length == 32
     assert 1 <= metrics["landmarks"][-1] <= 4
     episodes = np.asarray(state.new.episodes[0])
@@ -193,6 +198,8 @@ def test_exploration_adds_up(learned):
     assert length.max() < 1.001 and (length > 0.999).mean() > 0.3  # as they came true
     tuned = jax.tree.map(lambda a, b: bool((a != b).any()), params, state.params)
     assert any(jax.tree.leaves(tuned))
+    # Where everything is a new node: an edge for a walk, and none over the end of an episode in every decision.
+    assert run(100, -1.0)[0].map.walks.sum() > 0 and run(2, -1.0)[0].map.walks.sum() == 0
 
 
 @pytest.mark.parametrize(
