@@ -1,44 +1,55 @@
 """Every registered bonus in several worlds: how many seeds solve the task, and how much of the world they see.
 
-PPO (16 environments x 128 steps) with two value heads, the reward's and the bonus's, the same settings for all; the
+PPO (16 environments x 128 steps, one hidden layer of 64) with two value heads, the reward's and the bonus's, the same
+settings for all but one coefficient a bonus, the best of four for the tuning seeds in RoomChain (``--tune``); the
 baselines are the same PPO without a bonus and a uniformly random policy. Bonuses come from the table behind
-``purejaxexplore list bonuses`` with their defaults, so a new one takes part by being registered. Worlds:
+``purejaxexplore list bonuses`` with their defaults and networks 64 wide, so a new one takes part by being registered.
+Worlds:
 
 * RoomChain: six rooms of 4 x 4, one-hot cells, 46 moves to the only reward;
 * Resampled: the same, the rows of the doors drawn anew in every episode;
-* DeepSea: bsuite's, ten rows, an action map of its own for every seed (through gymnax);
+* Noisy: Resampled with eight channels of Gaussian noise beside the observation, fresh at every step;
+* DeepSea: bsuite's, twenty rows, an action map of its own for every seed (through gymnax);
 * KeyRooms: four rooms, one key, one door;
 * any other name of ``purejaxexplore list environments`` that numbers its states.
 
-A seed solves a world when at least half of its last 50 episodes succeed. Criteria, written before any judged run
-(tuning seeds 1000 to 1002, judging seeds 0 to 19, one ledger entry a criterion):
+A seed solves a world when at least half of its last 50 episodes succeed; its coverage is the share of the states
+visited so far, averaged over the training (all of them are visited in the end where the world is small). Criteria,
+written before any judged run (tuning seeds 1000 to 1002, judging seeds 0 to 29, one ledger entry a criterion):
 
 * every bonus except those below, in RoomChain: solved by >= 60 % of its seeds and by <= 20 % of those without bonus,
   Fisher's exact test p < 0.01;
 * RIDE and NovelD, in Resampled: a higher mean success over training than RND, by the 95 % interval of the paired
   difference;
+* counts of the episode and of the lifetime: which of them succeeds more often over the training depends on whether the
+  doors move, the difference (episodic less lifelong) is larger in Resampled than in RoomChain, 95 % interval above 0;
 * NGU, in RoomChain and in Resampled: its share of seeds is at least that of either of its factors alone, RND and
   pseudo-counts, less 0.05;
+* E3B, in Noisy: a higher coverage than pseudo-counts (neighbours in random features of the observation) and than counts
+  of hashed observations, by the 95 % intervals of the paired differences;
 * the error of the reward model has nothing to find where rewards do not change, and DIAYN is not meant to: both are
   shown and not judged.
 
     python experiments/bonuses_by_worlds.py --worlds RoomChain --bonuses rnd e3b
-    python experiments/bonuses_by_worlds.py            # all: an hour on two CPU cores
+    python experiments/bonuses_by_worlds.py --out runs/bonuses_by_worlds    # all: some hours on two CPU cores
     python experiments/bonuses_by_worlds.py --smoke    # seconds
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import tyro
+from flax import struct
 
 import purejaxexplore as pjx
 from purejaxexplore import analysis
 from purejaxexplore.analysis.style import FULL_WIDTH, INK, PALETTE, REFERENCE
-from purejaxexplore.bonuses.build import make_bonus
+from purejaxexplore.bonuses.build import make_bonus, widths
+from purejaxexplore.envs.noisy_tv import NoisyTV
 from purejaxexplore.learners.ppo import PPOConfig, Stream, ppo
 from purejaxexplore.learners.random_policy import random_policy
 from purejaxexplore.runner.cache import enable_compilation_cache
@@ -46,15 +57,42 @@ from purejaxexplore.systems import BONUSES
 
 TUNING_SEEDS = (1000, 1001, 1002)
 PPO = PPOConfig(
-    num_envs=16, rollout_length=128, gamma=0.999, learning_rate=1e-3, entropy_coef=1e-3, normalise_advantages=False
-)
+    num_envs=16, rollout_length=128, gamma=0.999, learning_rate=1e-3, entropy_coef=1e-3, normalise_advantages=False,
+    hidden_sizes=(64,),
+)  # fmt: skip
+
+
+class World(NamedTuple):
+    """``environment``, ``settings``: of the table of environments; ``env_steps`` of a seed; ``bonuses`` that are of
+    interest there, all if empty."""
+
+    environment: str
+    settings: dict[str, Any] = {}
+    env_steps: int = 250_000
+    bonuses: tuple[str, ...] = ()
+
+
+MOVING = {"num_rooms": 6, "size": 4, "resample": True}
+LAYOUTS = ("rnd", "counts", "counts_lifelong", "pseudo_counts", "ngu", "ride", "novel_d", "e3b", "simhash")
 WORLDS = {
-    "RoomChain": ("RoomChain", {"num_rooms": 6, "size": 4}),
-    "Resampled": ("RoomChain", {"num_rooms": 6, "size": 4, "resample": True}),
-    "DeepSea": ("gymnax/DeepSea-bsuite", {"size": 10}),
-    "KeyRooms": ("KeyRooms", {"num_rooms": 2, "num_keys": 1}),
+    "RoomChain": World("RoomChain", {"num_rooms": 6, "size": 4}),
+    "DeepSea": World("gymnax/DeepSea-bsuite", {"size": 20}, 150_000),
+    "KeyRooms": World("KeyRooms", {"num_rooms": 2, "num_keys": 1}),
+    "Resampled": World("RoomChain", MOVING, bonuses=LAYOUTS),
+    "Noisy": World("RoomChain", MOVING, bonuses=LAYOUTS),
 }
-"""Name -> (name in the table of environments, settings)."""
+VARIANTS = {"counts_lifelong": ("counts", {"episodic": False})}
+"""Further arms: name -> (bonus, settings)."""
+
+EXTRINSIC = Stream("extrinsic", gamma=0.999, lam=0.95, coef=2.0)
+RATES = (0.01, 0.1, 0.3, 1.0)
+COEFS = {
+    "apt": 0.01, "byol_explore": 0.1, "categorical_surprise": 0.01, "counts": 0.01, "counts_lifelong": 0.3,
+    "coverage_gain": 0.01, "disagreement": 1.0, "drnd": 1.0, "e3b": 0.01, "ellm": 1.0, "girm": 0.3, "icm": 1.0,
+    "information_gain": 0.01, "ngu": 1.0, "novel_d": 0.3, "pseudo_counts": 0.01, "rdd": 0.3, "re3": 0.1, "revd": 0.1,
+    "ride": 0.3, "rise": 0.01, "rnd": 0.3, "simhash": 0.3, "sofe": 0.01, "state_entropy": 0.01,
+}  # fmt: skip
+"""Coefficients of the bonuses, the best of RATES for the tuning seeds in RoomChain; 1 for others."""
 
 EPISODIC = (
     "counts", "coverage_gain", "e3b", "information_gain", "novel_d", "pseudo_counts", "ride", "sofe", "state_entropy",
@@ -63,7 +101,7 @@ EPISODIC = (
 
 LOOKS = {
     "solved": ("Seeds that solve it", "o", PALETTE[0], -0.14),
-    "coverage": ("States visited", "D", PALETTE[1], 0.14),
+    "coverage": ("Coverage, mean over the training", "D", PALETTE[1], 0.14),
 }
 """Measure -> (label, marker, colour, offset in its row)."""
 
@@ -78,31 +116,56 @@ class Args:
     Attributes:
         seeds: seeds of each arm in each world.
         first_seed: number of the first seed; 1000 to 1002 are for tuning.
-        env_steps: environment steps of each seed.
-        worlds: any of RoomChain, Resampled, DeepSea, KeyRooms, or names of environments.
-        bonuses: names of registered bonuses; all by default.
+        env_steps: environment steps of each seed; by default as many as the world needs.
+        worlds: any of RoomChain, Resampled, Noisy, DeepSea, KeyRooms, or names of environments.
+        bonuses: names of registered bonuses or of VARIANTS; all by default.
+        tune: print how each coefficient does on the tuning seeds, and nothing else.
         smoke: tiny sizes, to see that everything runs; writes no ledger.
         out: directory of the stored runs (resumable); by default they stay in memory.
         results: directory of the figure and of the ledger.
     """
 
-    seeds: int = 20
+    seeds: int = 30
     first_seed: int = 0
-    env_steps: int = 250_000
-    worlds: tuple[str, ...] = ("RoomChain", "DeepSea", "KeyRooms")
-    bonuses: tuple[str, ...] = tuple(BONUSES)
+    env_steps: int | None = None
+    worlds: tuple[str, ...] = tuple(WORLDS)
+    bonuses: tuple[str, ...] = (*BONUSES, *VARIANTS)
+    tune: bool = False
     smoke: bool = False
     out: Path | None = None
     results: Path = Path("experiments/results")
 
 
-def make_world(name: str) -> tuple[Any, Any]:
-    """``(env, env_params)`` of a world."""
-    environment, settings = WORLDS.get(name, (name, {}))
-    env, env_params = pjx.make(environment, **settings)
+@struct.dataclass
+class Setting:
+    """What is tuned."""
+
+    coef: float = 1.0
+
+
+def make_world(name: str) -> tuple[Any, Any, World]:
+    """``(env, env_params, what is run there)``."""
+    world = WORLDS.get(name, World(name))
+    env, env_params = pjx.make(world.environment, **world.settings)
+    if name == "Noisy":
+        env = NoisyTV(env, "always", channels=8)
+        env_params = env.default_params
     if not hasattr(env, "state_id"):
         raise ValueError(f"worlds={name!r}: expected an environment that numbers its states, such as RoomChain")
-    return env, env_params
+    return env, env_params, world
+
+
+def with_bonus(bonus: str, env, config: PPOConfig) -> Callable[[Any, float], pjx.Algorithm]:
+    """``(env_params, coefficient) -> algorithm``, whose bonus has networks of one width, 64."""
+
+    name, settings = VARIANTS.get(bonus, (bonus, {}))
+
+    def factory(env_params, coef):
+        made = make_bonus(name, env, env_params, **widths(name, 64), **settings)
+        novelty = Stream(bonus, made, gamma=0.99, episodic=bonus in EPISODIC, coef=coef)
+        return ppo(env, env_params, config, streams=(EXTRINSIC, novelty))
+
+    return factory
 
 
 def arms(name: str, env, env_params, bonuses: tuple[str, ...], config: PPOConfig) -> dict[str, pjx.Algorithm]:
@@ -113,16 +176,14 @@ def arms(name: str, env, env_params, bonuses: tuple[str, ...], config: PPOConfig
             return factory(env_params)
         return pjx.per_seed(lambda key: env.sample_params(key, env_params), factory)
 
-    extrinsic = Stream("extrinsic", gamma=0.999, lam=0.95, coef=2.0)
     made = {
-        "none": own_level(lambda p: ppo(env, p, config, streams=(extrinsic,))),
+        "none": own_level(lambda p: ppo(env, p, config, streams=(EXTRINSIC,))),
         "random": own_level(
             lambda p: random_policy(env, p, num_envs=config.num_envs, rollout_length=config.rollout_length)
         ),
     }
     for bonus in bonuses:
-        novelty = Stream(bonus, make_bonus(bonus, env, env_params), gamma=0.99, episodic=bonus in EPISODIC)
-        made[bonus] = own_level(lambda p, s=(extrinsic, novelty): ppo(env, p, config, streams=s))
+        made[bonus] = own_level(functools.partial(with_bonus(bonus, env, config), coef=COEFS.get(bonus, 1.0)))
     return made
 
 
@@ -148,8 +209,22 @@ def scores(metrics) -> dict[str, np.ndarray]:
     return {
         "solved": solved(metrics),
         "success": mean_success(metrics),
-        "coverage": np.asarray(metrics["coverage"])[:, -1].astype(np.float64),
+        "coverage": np.asarray(metrics["coverage"], np.float64).mean(1),
     }
+
+
+def tune(args: Args) -> None:
+    """Prints, for every bonus and coefficient, the share of the tuning seeds' episodes that succeed in RoomChain."""
+    env, env_params, about = make_world("RoomChain")
+    iterations = about.env_steps // (PPO.num_envs * PPO.rollout_length)
+    for bonus in args.bonuses:
+        factory = with_bonus(bonus, env, PPO)
+        runs = pjx.sweep(
+            lambda setting, f=factory: f(env_params, setting.coef), Setting(), {"coef": list(RATES)}, len(TUNING_SEEDS),
+            iterations, first_seed=TUNING_SEEDS[0], progress=False,
+        )  # fmt: skip
+        share = [mean_success({k: v[i] for k, v in runs.metrics.items()}).mean() for i in range(len(RATES))]
+        print(f"{bonus:<22}", *(f"{coef}: {x:.3f}" for coef, x in zip(RATES, share, strict=True)), flush=True)
 
 
 def draw(table: dict[str, dict[str, dict]], path: Path) -> None:
@@ -157,13 +232,15 @@ def draw(table: dict[str, dict[str, dict]], path: Path) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    names = list(next(iter(table.values())))
+    names = list(max(table.values(), key=len))
     with analysis.style():
         figure = Figure(figsize=(FULL_WIDTH, 0.95 + 0.24 * len(names)))
         FigureCanvasAgg(figure)
         panels = figure.subplots(1, len(table), sharey=True, squeeze=False)[0]
         for panel, (world, rows) in zip(panels, table.items(), strict=True):
             for row, name in enumerate(names):
+                if name not in rows:
+                    continue
                 reference = name in ("none", "random")
                 for measure, (label, marker, hue, offset) in LOOKS.items():
                     estimate = rows[name][f"{measure} estimate"]
@@ -193,6 +270,7 @@ def verdicts(table: dict[str, dict[str, dict]], seeds: int) -> list[dict[str, An
         p = float(analysis.fisher_exact(a, seeds, b, seeds))
         found.append({
             "name": f"bonus_{name}",
+            "world": "RoomChain",
             "claim": f"PPO with the bonus {name} solves RoomChain(6, 4), which PPO without bonus does not.",
             "criterion": COMMON,
             "effect": analysis.proportion_difference(a, seeds, b, seeds),
@@ -204,12 +282,28 @@ def verdicts(table: dict[str, dict[str, dict]], seeds: int) -> list[dict[str, An
             effect = analysis.paired_bootstrap(moved[name]["success"], moved["rnd"]["success"])
             found.append({
                 "name": f"bonus_{name}",
+                "world": "Resampled",
                 "claim": f"Where doors move in every episode {name} succeeds more often than RND.",
                 "criterion": "Resampled: paired difference of mean success over training, 95 % interval above 0",
                 "effect": effect,
                 "statistic": "paired difference (IQM) of the share of successful episodes, against RND",
                 "holds": effect.low > 0,
             })  # fmt: skip
+    kinds = {"counts", "counts_lifelong"}
+    if kinds <= set(moved) & set(chain):
+        gains = [rows["counts"]["success"] - rows["counts_lifelong"]["success"] for rows in (moved, chain)]
+        effect = analysis.paired_bootstrap(*gains)
+        found.append({
+            "name": "bonus_counts_layouts",
+            "world": "Resampled",
+            "claim": "Episodic counts gain on lifelong counts where the layout changes from episode to episode.",
+            "criterion": "successful episodes, episodic less lifelong counts: more in Resampled than in RoomChain, "
+            "95 % interval above 0",
+            "effect": effect,
+            "statistic": "paired difference of differences (IQM) of the share of successful episodes; episodic less "
+            f"lifelong {gains[0].mean():.3f} where doors move, {gains[1].mean():.3f} where they stay (means)",
+            "holds": effect.low > 0,
+        })  # fmt: skip
     factors = ("rnd", "pseudo_counts")
     if {"ngu", *factors} <= set(moved) & set(chain):
         worlds = {"RoomChain": chain, "Resampled": moved}
@@ -217,11 +311,27 @@ def verdicts(table: dict[str, dict[str, dict]], seeds: int) -> list[dict[str, An
         won = shares["Resampled"]
         found.append({
             "name": "bonus_ngu",
+            "world": "Resampled",
             "claim": "NGU loses nothing against either of its factors, whether doors stay or move.",
             "criterion": "RoomChain and Resampled: share of seeds that solve it at least either factor's less 0.05",
             "effect": analysis.proportion_difference(won["ngu"], seeds, won["rnd"], seeds),
             "statistic": f"difference of shares of seeds in Resampled, against RND; solved by, of {seeds}: {shares}",
             "holds": all(s["ngu"] >= max(s[n] for n in factors) - 0.05 * seeds for s in shares.values()),
+        })  # fmt: skip
+    noisy = table.get("Noisy", {})
+    rivals = ("pseudo_counts", "simhash")
+    if {"e3b", *rivals} <= set(noisy):
+        over = {n: analysis.paired_bootstrap(noisy["e3b"]["coverage"], noisy[n]["coverage"]) for n in rivals}
+        least = min(over.values(), key=lambda difference: difference.low)
+        told = ", ".join(f"{n} {x.value:.3f} [{x.low:.3f}, {x.high:.3f}]" for n, x in over.items())
+        found.append({
+            "name": "bonus_e3b_noise",
+            "world": "Noisy",
+            "claim": "Beside channels of noise E3B covers more than counts by neighbours and counts of hashes.",
+            "criterion": "Noisy: paired differences of coverage to pseudo-counts and SimHash, 95 % intervals above 0",
+            "effect": least,
+            "statistic": f"the smaller paired difference (IQM) of coverage, mean over the training; over {told}",
+            "holds": least.low > 0,
         })  # fmt: skip
     return found
 
@@ -229,19 +339,24 @@ def verdicts(table: dict[str, dict[str, dict]], seeds: int) -> list[dict[str, An
 def main(args: Args) -> None:
     """Trains all arms in all worlds, prints the table, draws the figure and writes the ledger."""
     enable_compilation_cache()
+    if args.tune:
+        tune(args)
+        return
     config = PPO
     if args.smoke:
         args = dataclasses.replace(args, seeds=2, env_steps=3 * 2 * 16, worlds=("RoomChain",), bonuses=("counts",))
         config = config.replace(num_envs=2, rollout_length=16, num_warmup_steps=16)
-    iterations = args.env_steps // (config.num_envs * config.rollout_length)
-    table = {}
+    table, env_steps = {}, {}
     for world in args.worlds:
-        env, env_params = make_world(world)
+        env, env_params, about = make_world(world)
+        bonuses = tuple(b for b in args.bonuses if not about.bonuses or b in about.bonuses)
+        iterations = (args.env_steps or about.env_steps) // (config.num_envs * config.rollout_length)
+        env_steps[world] = iterations * config.num_envs * config.rollout_length
         table[world] = {}
-        for name, algorithm in arms(world, env, env_params, args.bonuses, config).items():
+        for name, algorithm in arms(world, env, env_params, bonuses, config).items():
             run = pjx.run(
                 algorithm, args.seeds, iterations, first_seed=args.first_seed, name=f"{world}: {name}",
-                config={"world": world, "bonus": name, "env_steps": args.env_steps},
+                config={"world": world, "bonus": name, "coef": COEFS.get(name), "env_steps": env_steps[world]},
                 out=args.out and args.out / world.replace("/", "_") / name,
             )  # fmt: skip
             row = scores(run.metrics)
@@ -263,17 +378,18 @@ def main(args: Args) -> None:
     enough = args.seeds >= 20
     for entry in verdicts(table, args.seeds):
         holds = entry.pop("holds")
+        world = entry.pop("world")
         path = analysis.record(
             **entry,
             source="the papers named in the bonus's module",
-            env_steps=iterations * config.num_envs * config.rollout_length,
+            env_steps=env_steps[world],
             baselines={"none": f"the same PPO without bonus: {config}"},
             tuning_seeds=TUNING_SEEDS,
             judging_seeds=list(range(args.first_seed, args.first_seed + args.seeds)),
             verdict=("holds" if holds else "does not hold") if enough else "not judged",
             reason="the criterion as written" if enough else "fewer than 20 seeds",
             command=f"python experiments/bonuses_by_worlds.py --seeds {args.seeds} --first-seed {args.first_seed} "
-            f"--env-steps {args.env_steps} --worlds {' '.join(args.worlds)}",
+            f"--worlds {' '.join(args.worlds)}" + (f" --env-steps {args.env_steps}" if args.env_steps else ""),
             family="bonuses",
             directory=args.results,
         )

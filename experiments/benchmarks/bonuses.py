@@ -15,13 +15,12 @@ import dataclasses
 import functools
 import statistics
 import sys
-from typing import Any
 
 import jax
 import tyro
 
 import purejaxexplore as pjx
-from purejaxexplore.bonuses.build import bonus_factory, make_bonus
+from purejaxexplore.bonuses.build import make_bonus, widths
 from purejaxexplore.learners.ppo import PPOConfig, Stream, ppo
 from purejaxexplore.systems import BONUSES
 
@@ -43,17 +42,6 @@ class Args:
     """seconds only: one bonus, few environments, nothing written"""
 
 
-def settings(config_type: type) -> dict[str, Any]:
-    """The settings of a bonus in which its networks, and those of the bonuses inside it, are 64 wide."""
-    chosen = {}
-    for field in dataclasses.fields(config_type):
-        if isinstance(field.default, tuple):
-            chosen[field.name] = (WIDTH,) * len(field.default)
-        elif dataclasses.is_dataclass(field.default):
-            chosen[field.name] = field.default.replace(**settings(type(field.default)))
-    return chosen
-
-
 def contender(env, env_params, config: PPOConfig, streams) -> timing.Turn:
     """One update of a learner that has made one."""
     algorithm = ppo(env, env_params, config, streams=streams)
@@ -67,7 +55,7 @@ def main(args: Args) -> None:
     names = ("counts",) if args.smoke else args.bonuses
     config = PPOConfig(num_envs=4 if args.smoke else args.num_envs, hidden_sizes=(WIDTH, WIDTH))
     extrinsic = Stream("extrinsic")
-    made = {name: make_bonus(name, env, env_params, **settings(bonus_factory(name)[1])) for name in names}
+    made = {name: make_bonus(name, env, env_params, **widths(name, WIDTH)) for name in names}
     build = functools.partial(contender, env, env_params, config)
     turns = {"": build((extrinsic,)), **{name: build((extrinsic, Stream(name, b))) for name, b in made.items()}}
     times = timing.interleave(turns, 1 if args.smoke else args.rounds)

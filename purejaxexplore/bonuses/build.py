@@ -41,6 +41,25 @@ def make_bonus(name: str, env, env_params, **settings: Any) -> Bonus:
     return factory(config_type(**settings))
 
 
+def widths(name: str, width: int) -> dict[str, Any]:
+    """The settings of the bonus ``name`` that make every layer of its networks, and of those inside it, this wide.
+
+    Raises:
+        ValueError: no bonus is called ``name``.
+    """
+
+    def of(config_type: type) -> dict[str, Any]:
+        chosen = {}
+        for field in dataclasses.fields(config_type):
+            if isinstance(field.default, tuple):
+                chosen[field.name] = (width,) * len(field.default)
+            elif dataclasses.is_dataclass(field.default):
+                chosen[field.name] = field.default.replace(**of(type(field.default)))
+        return chosen
+
+    return of(bonus_factory(name)[1])
+
+
 def bonus_factory(name: str) -> tuple[Any, type]:
     """``(factory, type of its config)``: the function of the bonus's name in its module, and what it takes first.
 
