@@ -7,7 +7,7 @@ Beta(0.8, 1.2) in every life; 5,000 agents a life, of whom the first 20 are told
 that is proved to be incentive compatible. Beside it: all see everything and play the arm of the larger posterior mean
 (greedy); nobody has to be convinced (UCB1 alone); and half of the rounds explore (too much).
 
-Criterion, written before the judged run, over 20,000 lives (100 seeds of 200):
+Criterion, written before the judged run, over 10,000 lives (100 seeds of 100):
 
 1. at every single round and for both arms the gain of the obedient, ``E[(mu_told - mu_other) 1{told}]``, is not
    negative: lower ends of 95 % intervals, with Bonferroni's correction for all 10,000 of them;
@@ -60,7 +60,7 @@ class Args:
 
     seeds: int = 100
     first_seed: int = 0
-    lives: int = 200
+    lives: int = 100
     smoke: bool = False
     results: Path = Path("experiments/results")
 
@@ -145,14 +145,14 @@ def draw(found: dict[str, Told]):
                 left.fill_between(rounds, gain - error, gain + error, color=look.color, alpha=0.25, linewidth=0)
             mean = told.regret.mean(0)
             error = 1.96 * told.regret.std(0) / np.sqrt(len(told.regret))
-            right.plot(rounds, mean, color=look.color, linestyle=look.linestyle, label=name)
-            right.fill_between(rounds, mean - error, mean + error, color=look.color, alpha=0.25, linewidth=0)
+            right.plot(rounds / 1000, mean, color=look.color, linestyle=look.linestyle, label=name)
+            right.fill_between(rounds / 1000, mean - error, mean + error, color=look.color, alpha=0.25, linewidth=0)
         left.axhline(0, color=INK, linewidth=0.8)
         left.set(xscale="log", title="Worth of being told arm 1", xlabel="Agent", ylabel="Gain of the obedient")
-        left.set_xlim(WARMUP, len(rounds))
-        right.set(title="Price", xlabel="Agent", ylabel="Regret", xlim=(0, None), ylim=(0, None))
-        for ax in (left, right):
-            ax.legend(loc="upper left")
+        left.set_xlim(WARMUP + 1, len(rounds))
+        left.legend(loc="lower right")
+        right.set(title="Price", xlabel="Agent (thousands)", ylabel="Regret", xlim=(0, None), ylim=(0, None))
+        right.legend(loc="upper left")
     return figure
 
 
@@ -176,7 +176,7 @@ def main(args: Args) -> None:
         return
     margin = norm.isf(0.05 / 2 / (2 * horizon))
     worst = (found["Hidden"].gain - margin * found["Hidden"].error)[WARMUP:].min(0)
-    spoilt = (found["Too much"].gain + margin * found["Too much"].error)[:, 1].min()
+    spoilt = (found["Too much"].gain + margin * found["Too much"].error)[WARMUP:, 1].min()
     hidden, greedy, free = (found[name].regret[:, -1] for name in ("Hidden", "Greedy", "UCB1"))
     saved = analysis.paired_bootstrap(hidden, 0.5 * greedy, statistic=np.mean)
     epsilon = positive_gap(PRIOR_A, PRIOR_B, WARMUP) / 3

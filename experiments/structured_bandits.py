@@ -19,7 +19,9 @@ Criteria, written before the judged run, on means over seeds, with the 95 % boot
    (which at this horizon is above any possible regret, so that this half of the criterion tests little).
 
 Every policy has one constant, the width of its confidence or its rate of learning, which is the best of nine or seven
-values on seeds 1000 to 1019 (``--tune``). The narrowest are far below those of the theorems.
+values on seeds 1000 to 1019 (``--tune``). The narrowest are far below those of the theorems. On those seeds LagrangeBwK
+earned 0.72 of the programme's value, and 0.87 of it with ten times as many customers and goods; and 62 even points came
+within 10 % of zooming's regret, so what it is worth depends on how well the number of points is known.
 
     python experiments/structured_bandits.py            # minutes on two CPU cores
     python experiments/structured_bandits.py --tune     # the constants
@@ -191,7 +193,7 @@ def draw(problems: dict[str, Problem], found: dict[str, dict[str, np.ndarray]]):
     from matplotlib.figure import Figure
 
     with analysis.style():
-        figure = Figure(figsize=(FULL_WIDTH, 2.7))
+        figure = Figure(figsize=(FULL_WIDTH, 3.3))
         FigureCanvasAgg(figure)
         for ax, (title, problem) in zip(figure.subplots(1, len(problems)), problems.items(), strict=True):
             looks = analysis.looks(problem.arms)
@@ -205,11 +207,12 @@ def draw(problems: dict[str, Problem], found: dict[str, dict[str, np.ndarray]]):
             by_share = problem.measure is not regret
             if by_share:
                 ax.axhline(0.9, color=INK, linewidth=0.8, linestyle=(0, (1, 2)))
-            ax.set(
-                title=title, xlabel="Pulls (thousands)", ylim=(0, None), xlim=(0, None),
-                ylabel="Earned (share of the best)" if by_share else "Regret",
-            )  # fmt: skip
-            ax.legend(loc="lower right" if by_share else "upper left", fontsize=7.5)
+            wide = max(runs.max() for runs in found[title].values()) > 5_000
+            ax.set(title=title, xlabel="Pulls (thousands)", xlim=(0, None), yscale="log" if wide else "linear")
+            ax.set(ylabel="Earned (share of the best)" if by_share else "Regret")
+            if not wide:
+                ax.set_ylim(0, None)
+            ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.24), fontsize=7.5)
     return figure
 
 
