@@ -107,6 +107,10 @@ SYSTEMS: dict[str, tuple[str, str]] = {
         "purejaxexplore.go_explore.recon",
         "RECON: sampled latent goals at the frontier of a graph of observations, in unseen mazes",
     ),
+    "rep_es": (
+        "purejaxexplore.learners.rep_rl",
+        "RepES: an evolution strategy that also follows a linear bandit over a learnt embedding of policies",
+    ),
     "sequoia": (
         "purejaxexplore.bandits.sequoia",
         "SEQUOIA: Q-learning for restless arms, with an exact maximum over combinatorial actions",

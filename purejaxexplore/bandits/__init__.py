@@ -18,7 +18,7 @@ from purejaxexplore.bandits.acquisition import (
 from purejaxexplore.bandits.aegis import AEGiSConfig, aegis
 from purejaxexplore.bandits.bandit import bandit
 from purejaxexplore.bandits.bayes_opt import BayesOptConfig, bayes_opt
-from purejaxexplore.bandits.comb_ucb import CombUCBConfig, comb_ucb1
+from purejaxexplore.bandits.comb_ucb import CombUCBConfig, comb_ucb1, sets_as_arms
 from purejaxexplore.bandits.contextual_double_design import ContextualDesignConfig, contextual_double_design
 from purejaxexplore.bandits.delays import batched, delayed, in_blocks, randomly_delayed
 from purejaxexplore.bandits.double_design import DoubleDesignConfig, double_design
@@ -125,7 +125,7 @@ __all__ = [
     "neural_ucb", "oful", "random_search", "randomly_delayed", "relaxed_bound", "repeated_exposure",
     "restless_myopic", "restless_random", "restless_sampled", "restless_static", "restless_whittle",
     "ridge_regressor", "rounded_cycles", "save_trajectories", "scaled_tsallis_inf", "scoring_policy",
-    "sequential_halving", "sequoia", "single_arms", "sliding_window_ucb", "sparse_elimination", "square_cb",
-    "successive_elimination", "track_and_stop", "tsallis_inf", "ucb1", "ucb_bwk", "ucb_support", "ucb_tuned", "ucb_v",
-    "whittle_index", "zooming",
+    "sequential_halving", "sequoia", "sets_as_arms", "single_arms", "sliding_window_ucb", "sparse_elimination",
+    "square_cb", "successive_elimination", "track_and_stop", "tsallis_inf", "ucb1", "ucb_bwk", "ucb_support",
+    "ucb_tuned", "ucb_v", "whittle_index", "zooming",
 ]  # fmt: skip

@@ -62,6 +62,16 @@ def ucb1_bound(means: Means, horizon: int) -> float:
     return ucb_slope(means, 8.0) * math.log(horizon) + (1 + math.pi**2 / 3) * float(gap.sum())
 
 
+def comb_ucb1_bound(num_arms: int, num_chosen: int, horizon: int) -> float:
+    """``47 sqrt(m K T ln T) + (1 + pi^2 / 3) m K``, a bound on CombUCB1's mean regret on sets of at most m of K arms.
+
+    Kveton, Wen, Ashkan and Szepesvari (2015), "Tight regret bounds for stochastic combinatorial semi-bandits", the
+    theorem without gaps. It says something only where it is below ``m T``: for horizons above some ``2209 K ln T / m``.
+    """
+    size = num_arms * num_chosen
+    return 47 * math.sqrt(size * horizon * math.log(horizon)) + (1 + math.pi**2 / 3) * size
+
+
 def minimax_gaussian(num_arms: int, horizon: int) -> float:
     """``sqrt((K - 1) T) / 27``: every policy regrets as much on some instance with unit Gaussian rewards."""
     return math.sqrt((num_arms - 1) * horizon) / 27

@@ -34,6 +34,7 @@ _worlds: dict[str, str | Callable[..., Any]] = {
     "DarkNoisyRooms": "purejaxexplore.envs.grids.dark_noisy_rooms:DarkNoisyRooms",
     "FormFill": "purejaxexplore.envs.tokens.form_fill:FormFill",
     "Game24": "purejaxexplore.envs.tokens.game24:Game24",
+    "GaussGrid8": "purejaxexplore.envs.grids.gauss_grid:GaussGrid8",
     "JellyLite": "purejaxexplore.envs.grids.jelly:JellyLite",
     "KeyRooms": "purejaxexplore.envs.grids.key_rooms:KeyRooms",
     "HardMaze": "purejaxexplore.envs.control.hard_maze:HardMaze",

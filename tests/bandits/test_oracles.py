@@ -14,6 +14,7 @@ def test_constants_of_the_standard_instances():
     assert oracles.lai_robbins((0.6, *[0.4] * 19)) == pytest.approx(46.9, abs=0.05)
     assert oracles.lai_robbins((1.0, 0.5), lambda p, q: (p - q) ** 2 / 8) == pytest.approx(2 * 4 / 0.5)
     assert oracles.ucb_slope((0.5, 0.5, 0.3), 2.0) == pytest.approx(10.0)
+    assert oracles.comb_ucb1_bound(4, 2, 100) == pytest.approx(47 * 60.6971 + 8 * 4.28987, rel=1e-4)
 
 
 def test_explore_first_by_hand():

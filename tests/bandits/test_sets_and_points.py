@@ -24,6 +24,10 @@ def ucb_on_grid(spec):
     return b.discretised(spec, 4, lambda arms: b.ucb1(arms, b.UCB1Config()))
 
 
+def exp3_on_paths(spec):
+    return b.sets_as_arms(spec, PATHS, lambda arms: b.exp3(arms, b.ExponentialConfig(200)))
+
+
 @pytest.mark.parametrize(
     ("policy", "world"),
     [
@@ -31,8 +35,9 @@ def ucb_on_grid(spec):
         (b.comb_ucb1(PATH_WORLD.spec, b.CombUCBConfig(), PATHS), PATH_WORLD),
         (b.zooming(TENT.spec, ZOOM), TENT),
         (ucb_on_grid(TENT.spec), TENT),
+        (exp3_on_paths(PATH_WORLD.spec), PATH_WORLD),
     ],
-    ids=["any two arms", "paths", "zooming", "grid"],
+    ids=["any two arms", "paths", "zooming", "grid", "paths as arms"],
 )
 def test_no_policy_uses_what_it_has_not_seen(policy, world):
     check_policy(policy, world, num_pulls=8)
@@ -104,6 +109,24 @@ def test_with_one_arm_a_set_it_is_ucb1():
 
     first, second = jax.lax.scan(pull, (sets.init(None), plain.init(None)), (jnp.arange(40), values))[1]
     np.testing.assert_array_equal(first, second)
+
+
+def test_a_set_as_an_arm_is_known_by_its_reward_alone():
+    policy = b.sets_as_arms(PATH_WORLD.spec, PATHS, lambda arms: b.ucb1(arms, b.UCB1Config()))
+    state = policy.init(None)
+    for t, rewards in enumerate(([1, 1, 0], [1, 0, 0], [0, 0, 0])):
+        observation = PATH_WORLD.observe(PATH_WORLD.reset(jax.random.key(0)))._replace(t=jnp.int32(t))
+        action, aux = policy.act((), state, observation)
+        seen = np.asarray(action)
+        np.testing.assert_array_equal(seen, PATHS[t])  # each once first
+        value = np.full(7, np.nan, np.float32)
+        value[seen] = rewards
+        feedback = Feedback(
+            jnp.array(value), action, jnp.float32(sum(rewards)), jnp.zeros(0), jnp.bool_(False)
+        )
+        state = policy.update(state, observation, action, feedback, aux)
+    np.testing.assert_allclose(state.mean, [2 / 3, 1 / 3, 0], rtol=1e-6)
+    np.testing.assert_array_equal(policy.recommend(state), PATHS[0])
 
 
 def test_zooming_covers_and_plays_as_defined():
@@ -183,6 +206,8 @@ def test_bad_input_is_refused():
         "expected at most 2": lambda: b.comb_ucb1(SEMI.spec, b.CombUCBConfig(), table),
         "with an arm in every set": lambda: worlds.combinatorial((0.1, 0.2), np.zeros((1, 2), bool)),
         "one column for each arm": lambda: worlds.combinatorial((0.1, 0.2), table),
+        "expected at most 2 ": lambda: b.sets_as_arms(SEMI.spec, table, b.imed),
+        "expected one of mask": lambda: b.sets_as_arms(TENT.spec, table, b.imed),
         "rows=1": lambda: worlds.grid_paths(1, 3),
         "chooses a point": lambda: b.zooming(SEMI.spec, ZOOM),
         "lipschitz=0.0": lambda: b.zooming(TENT.spec, b.ZoomingConfig(100, lipschitz=0.0)),

@@ -63,6 +63,11 @@ ROOT = Path(__file__).parents[2]
             "sparse_misspecified_bandits.py", {"sparse_misspecified_bandits"}, id="bandits_sparse_misspecified"
         ),
         pytest.param("uniform_ten.py", {"uniform_ten"}, id="bandits_uniform_ten"),
+        pytest.param(
+            "structured_bandits.py", {"zooming", "lagrange_bwk", "ucb_bwk", "comb_ucb"}, id="bandits_structured"
+        ),
+        pytest.param("hidden_exploration.py", {"hidden_exploration"}, id="bandits_hidden"),
+        pytest.param("rep_rl_grid.py", {"rep_rl_grid"}, id="learners_rep_rl"),
         pytest.param("restless_arms.py", {"restless_arms", "restless_arms_tuned"}, id="bandits_restless"),
         pytest.param("last_switch_bandits.py", {"last_switch_bandits"}, id="bandits_last_switch"),
         pytest.param("rnd_room_chain.py", {"rnd_room_chain", "rnd_tuned"}, id="bonuses"),

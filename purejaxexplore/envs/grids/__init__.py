@@ -2,6 +2,7 @@
 
 from purejaxexplore.envs.grids.craft import CraftLite, CraftParams, CraftState
 from purejaxexplore.envs.grids.dark_noisy_rooms import DarkNoisyRooms, DarkNoisyRoomsState
+from purejaxexplore.envs.grids.gauss_grid import GaussGrid8, GaussGridParams, GaussGridState
 from purejaxexplore.envs.grids.jelly import JellyLite, JellyParams, JellyState
 from purejaxexplore.envs.grids.key_rooms import KeyRooms, KeyRoomsParams, KeyRoomsState
 from purejaxexplore.envs.grids.mars import MarsGrid, MarsParams, MarsState
@@ -19,6 +20,9 @@ __all__ = [
     "CraftState",
     "DarkNoisyRooms",
     "DarkNoisyRoomsState",
+    "GaussGrid8",
+    "GaussGridParams",
+    "GaussGridState",
     "JellyLite",
     "JellyParams",
     "JellyState",
