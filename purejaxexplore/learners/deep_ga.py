@@ -134,8 +134,8 @@ class Outcome(NamedTuple):
     descriptor: jax.Array
 
 
-def make_policy(env: Any, env_params: Any, config: DeepGAConfig) -> Policy:
-    """The network that evolves in ``env``.
+def make_policy(env: Any, env_params: Any, config: Any) -> Policy:
+    """The network that evolves in ``env``, with hidden layers ``config.hidden_sizes``.
 
     Raises:
         ValueError: the actions are unbounded.

@@ -90,7 +90,9 @@ def test_contract(features):
 
 @pytest.mark.slow
 def test_it_learns_to_walk_to_the_goal():
-    config = RepESConfig(sigma=0.1, learning_rate=0.1, num_candidates=64, hidden_sizes=(), horizon=30, capacity=512)
+    config = RepESConfig(
+        sigma=0.1, learning_rate=0.1, num_candidates=32, num_batches=20, hidden_sizes=(), horizon=30, capacity=320
+    )
     params = ENV.default_params
     algorithm = rep_es(ENV, params, config, measured_in=params.replace(noise=0.0))
     run = pjx.run(algorithm, 4, 20, progress=False)
