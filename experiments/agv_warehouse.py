@@ -271,20 +271,23 @@ def judge(scene: str, metrics: dict[str, Any], seeds: int, args: Args) -> Path:
     ratio = np.exp([sooner.value, sooner.low, sooner.high])
     return analysis.record(
         name=f"agv_warehouse_{scene}",
-        claim=f"PPO+RND finds its way in the {SCENES[scene].lower().replace(',', ' and')} hall, where PPO does not.",
+        claim=f"PPO+RND finds its way in the {SCENES[scene].lower()} hall, where PPO does not.",
         source="Yin, Lin, Yan et al. (2023), Random network distillation based deep reinforcement learning for AGV path"
         " planning",
         criterion=CRITERION,
-        env_steps=args.decisions * HELD,
-        baselines={"PPO": f"best of {GRID}; chosen {TUNED['PPO']}", "PPO+RND": f"{TUNED['PPO+RND']}"},
+        env_steps=HELD * int(np.asarray(metrics["PPO"]["env_steps"])[0, -1]),
+        baselines={"PPO": f"best of {GRID}; chosen {TUNED['PPO']}", "PPO+RND": f"chosen {TUNED['PPO+RND']}"},
         tuning_seeds=list(TUNING_SEEDS),
         judging_seeds=list(range(args.first_seed, args.first_seed + seeds)),
         effect=analysis.proportion_difference(a, seeds, b, seeds),
         statistic=f"difference of shares of seeds; Fisher's exact test p = {p:.2g}; solved by PPO+RND {a}, PPO {b} of"
         f" {seeds} seeds; first success {ratio[0]:.2f} [{ratio[1]:.2f}, {ratio[2]:.2f}] times sooner with RND; success"
-        f" rate from the first success on {steadier.value:+.2f} [{steadier.low:+.2f}, {steadier.high:+.2f}]",
+        f" rate from the first success on (0 where there was none), difference {steadier.value:+.2f}"
+        f" [{steadier.low:+.2f}, {steadier.high:+.2f}]",
         verdict=("holds" if holds else "does not hold") if enough else "not judged",
-        reason=f"the criterion as written; a CPU size, {args.decisions} decisions" if enough else "fewer than 20 seeds",
+        reason=f"the criterion as written; a CPU size, {args.decisions} decisions of {HELD} steps each"
+        if enough
+        else "fewer than 20 seeds",
         command=f"python experiments/agv_warehouse.py --seeds {seeds} --first-seed {args.first_seed}",
         family="bonuses",
         directory=args.results,
