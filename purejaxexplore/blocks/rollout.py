@@ -72,6 +72,8 @@ def rollout(
 ) -> tuple[Lanes, Any, Step, Finished, Any, Any]:
     """Steps N environments ``num_steps`` times with automatic resets.
 
+    An environment with ``draw_starts`` (:class:`~purejaxexplore.envs.wrappers.StartPool`) makes its starts before that.
+
     Args:
         key: consumed once.
         env, env_params: gymnax environment and its parameters.
@@ -87,6 +89,9 @@ def rollout(
     """
     num_envs = lanes.done.shape[0]
     numbered = hasattr(env, "state_id")
+    if hasattr(env, "draw_starts"):
+        key, key_starts = jax.random.split(key)
+        env_params = env.draw_starts(key_starts, env_params)
     env_step = jax.vmap(env.step, in_axes=(0, 0, 0, None))
 
     def advance_lanes(carried, keys):

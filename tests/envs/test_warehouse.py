@@ -106,3 +106,7 @@ def test_bad_arguments_are_named():
     with pytest.raises(ValueError, match="scene='complex'.*complex_static"):
         Warehouse2D("complex")
     assert len(warehouse.SCENES) == 4
+
+
+def test_reachable_ground_is_known_while_tracing():
+    assert jax.eval_shape(lambda: jnp.zeros(Warehouse2D("simple_static").num_reachable)).shape[0] > 0.6 * 400

@@ -11,8 +11,19 @@ from flax import struct
 from gymnax.environments import environment, spaces
 
 from purejaxexplore import envs
-from purejaxexplore.envs.wrappers import EpisodeStatistics, FixedLevel, Flatten, OneHot, Scale, StateId, Wrapper
+from purejaxexplore.blocks.rollout import reset_lanes, rollout
+from purejaxexplore.envs.wrappers import (
+    EpisodeStatistics,
+    FixedLevel,
+    Flatten,
+    OneHot,
+    Scale,
+    StartPool,
+    StateId,
+    Wrapper,
+)
 from purejaxexplore.testing import check_environment
+from purejaxexplore.testing.trees import quick_jit
 
 
 @struct.dataclass
@@ -57,6 +68,7 @@ WRAPPED = {
     ),
     "FixedLevel": lambda: FixedLevel(envs.make("gymnax/DeepSea-bsuite", size=4)[0]),
     "FixedLevel of keys": lambda: FixedLevel(Keyed()),
+    "StartPool": lambda: StartPool(envs.make("gymnax/DeepSea-bsuite", size=4)[0], 2),
     "keys": Keyed,
     "nested": lambda: Flatten(OneHot(EpisodeStatistics(FixedLevel(envs.make("gymnax/FourRooms-misc")[0])))),
 }
@@ -181,3 +193,71 @@ def test_fixed_level_redraws_keys():
     states = [env.reset(jax.random.key(seed), params)[1] for seed in (0, 0, 1)]
     same, again, other = (jax.random.key_data(state.key).tolist() for state in states)
     assert same == again != other
+
+
+@pytest.fixture(scope="module")
+def pooled():
+    """``(play, pool)`` of a world whose states number the resets that made them; an episode lasts three steps."""
+
+    class Numbered(Keyed):
+        """The position is a number drawn by the reset, and stays."""
+
+        def reset_env(self, key, params):
+            key_state, key_number = jax.random.split(key)
+            number = jax.random.uniform(key_number)
+            return number[None], KeyedState(time=0, key=key_state, position=number)
+
+        def step_env(self, key, state, action, params):
+            state = state.replace(time=state.time + 1)
+            return state.position[None], state, state.position, state.time < 0, {}
+
+    inner = Numbered()
+    env = EpisodeStatistics(StartPool(inner, 3))
+    params = env.default_params.replace(params=inner.default_params.replace(max_steps_in_episode=3))
+
+    def act(key, carry, lanes):
+        return carry, jnp.zeros(8, jnp.int32), ()
+
+    @jax.jit
+    def play(key, lanes):
+        return rollout(key, env, params, lanes, (), act, 10)
+
+    def pool(key):
+        return env.draw_starts(jax.random.split(key)[1], params).observations[:, 0]
+
+    return quick_jit(play), quick_jit(pool), reset_lanes(jax.random.key(9), env, params, 8)
+
+
+def test_episodes_start_in_the_pool_of_their_rollout(pooled):
+    """Eight lanes of ten steps: three episodes each begin during the rollout, all in one of the three states."""
+    play, pool, lanes = pooled
+    assert len(np.unique(lanes.obs)) == 8  # before the first rollout each reset makes a world
+    seen = []
+    for seed in (0, 1):
+        key = jax.random.key(seed)
+        lanes_before, (lanes, _, steps, *_) = lanes, play(key, lanes)
+        obs = np.asarray(steps.obs)[..., 0]
+        np.testing.assert_array_equal(obs[0], lanes_before.obs[:, 0])
+        done = np.asarray(steps.done)
+        starts = np.asarray(steps.reset_obs)[..., 0][done]
+        assert starts.size == 24
+        np.testing.assert_array_equal(np.unique(starts), np.sort(pool(key)))
+        np.testing.assert_array_equal(np.asarray(steps.next_obs)[..., 0], obs)  # the true successors, never a start
+        seen.append(starts)
+        again = play(key, lanes_before)[2]
+        np.testing.assert_array_equal(again.obs, steps.obs)
+    assert not np.intersect1d(*seen).size
+
+
+def test_start_pool_redraws_keys_and_keeps_levels():
+    env = StartPool(Keyed(), 1)
+    level = env.draw_starts(jax.random.key(0), env.default_params)
+    states = [env.reset(jax.random.key(seed), level)[1] for seed in (0, 0, 1)]
+    same, again, other = (jax.random.key_data(state.key).tolist() for state in states)
+    assert same == again != other
+    sea = StartPool(envs.make("gymnax/DeepSea-bsuite", size=4)[0], 2)
+    drawn = sea.sample_params(jax.random.key(3), sea.default_params)
+    assert drawn.states is None and not np.array_equal(drawn.params.action_map, sea.default_params.params.action_map)
+    assert not hasattr(StartPool(envs.make("gymnax/CartPole-v1")[0], 2), "sample_params")
+    with pytest.raises(ValueError, match="num_starts=0"):
+        StartPool(Keyed(), 0)

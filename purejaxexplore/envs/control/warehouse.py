@@ -182,7 +182,9 @@ class Warehouse2D(environment.Environment[WarehouseState, WarehouseParams]):
     @cached_property
     def num_reachable(self) -> int:
         """Square metres that the vehicle's centre can enter in the default hall."""
-        return int(np.isfinite(self.steps_to_goal()).reshape(20, 10, 20, 10).any((1, 3)).sum())
+        with jax.ensure_compile_time_eval():  # it may be asked for first by a learner that is being traced
+            params = self.default_params
+        return int(np.isfinite(self.steps_to_goal(params)).reshape(20, 10, 20, 10).any((1, 3)).sum())
 
     def steps_to_goal(self, params: WarehouseParams | None = None) -> np.ndarray:
         """A lower bound on the steps from every place to the goal, f64[200, 200]; inf where none leads there.

@@ -4,8 +4,8 @@ for Open-Ended Reinforcement Learning").
 Differs from its own interface: the time limit truncates (in Craftax it terminates) and is called
 ``max_steps_in_episode``; the state holds no key. ``info["Achievements/..."]`` is 100 or 0, at the end of an episode.
 
-A reset builds a whole world, some milliseconds on a CPU: learners that reset from a pool of starts (``FixedLevel`` is a
-pool of one) are many times faster than auto-reset, which builds a world every step.
+A reset builds a whole world, some milliseconds on a CPU, and auto-reset does so at every step: learners are many times
+faster with :class:`~purejaxexplore.envs.wrappers.StartPool`, which makes a few worlds a rollout.
 """
 
 import dataclasses
