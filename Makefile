@@ -9,7 +9,7 @@ PIP = $(PY) -m pip install --quiet --disable-pip-version-check --constraint .ci/
 QUICK = $(XLA_FLAGS) --xla_backend_optimization_level=0
 EXPERIMENTS = $(wildcard experiments/*.py)
 EXAMPLES = $(wildcard experiments/examples/*.py)
-BENCHMARKS = imports stepping archive go_explore quality_diversity ppo bonuses bandits
+BENCHMARKS = imports stepping archive go_explore quality_diversity ppo craftax_ppo bonuses bandits
 
 EVERYWHERE = contract or runner_run or test_package or test_nets or test_algorithm or test_cli or test_hang
 
