@@ -89,6 +89,22 @@ def test_every_decision_has_the_largest_published_index(name):
         assert index[action[t]] >= index.max() - 2e-4, f"{name} at pull {t}: {index}, played {action[t]}"
 
 
+def test_imed_learns_from_all_that_is_shown():
+    policy = b.imed(WORLD.spec._replace(feedback="full"))
+    state, shown = policy.init(jax.random.key(0)), np.random.default_rng(0).random((6, K)) < [0.2, 0.5, 0.9]
+    for t, value in enumerate(shown.astype(np.float32)):
+        observation = Observation(jnp.zeros((K, 0)), jnp.ones(K, bool), jnp.int32(t))
+        feedback = Feedback(jnp.asarray(value), jnp.arange(K) != t % K, jnp.float32(0), jnp.zeros(0), jnp.bool_(False))
+        state = policy.update(state, observation, jnp.int32(0), feedback, None)
+    n = np.full(K, 4)
+    mean = np.array([[shown[t, a] for t in range(6) if t % K != a] for a in range(K)]).mean(1)
+    np.testing.assert_allclose(state.mean, mean, atol=2e-6)
+    np.testing.assert_allclose(state.log_n, np.log(n), rtol=1e-6)
+    index = n * kl(mean, mean.max()) + np.log(n)
+    action, _ = policy.act(None, state, observation)
+    assert index[int(action)] <= index.min() + 1e-4
+
+
 def test_forgetting_weighs_the_past_as_published():
     discount, window = 0.9, 20
     for make, factor in (
