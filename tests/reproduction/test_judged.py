@@ -73,6 +73,7 @@ ROOT = Path(__file__).parents[2]
         pytest.param("mars_explorer.py", {"mars_explorer"}, id="learners_mars"),
         pytest.param("lfg_semantic_house.py", {"lfg_semantic_house"}, id="learners_lfg"),
         pytest.param("ir2_rendezvous.py", {"ir2_rendezvous"}, id="learners_ir2"),
+        pytest.param("drm_mountain_car.py", {"drm_mountain_car"}, id="learners_drm"),
         pytest.param("lesson_strategies.py", {"lesson_strategies"}, id="learners_lesson"),
     ],
 )
