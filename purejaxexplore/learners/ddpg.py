@@ -149,6 +149,10 @@ def ddpg(env, env_params, config: DDPGConfig | None = None, *, plasticity: Plast
         x = jnp.concatenate([flat(obs), action], -1)
         return jax.vmap(lambda params: value_net.apply(params, x)[..., 0])(params)
 
+    def least(params, obs, action):
+        """f32[B]; the gradient of ``.min(0)`` would be NaN where compilation rounds the two sides of a tie apart."""
+        return jnp.minimum(*critics(params, obs, action))
+
     def imagined(key, params, obs, sigma):
         mean = policy(params, obs)
         noise = jnp.clip(sigma * jax.random.normal(key, mean.shape), -config.noise_clip, config.noise_clip)
@@ -240,9 +244,9 @@ def ddpg(env, env_params, config: DDPGConfig | None = None, *, plasticity: Plast
             (actor, twins, value), target, opt_state = before
             opt_actor, opt_twins, opt_value = opt_state
             batch = draw(key_draw, state.replay)
-            end_value = critics(target, batch.end, imagined(key_next, actor, batch.end, sigma)).min(0)
+            end_value = least(target, batch.end, imagined(key_next, actor, batch.end, sigma))
             if exploits:
-                best = critics(twins, batch.obs, batch.action).min(0)
+                best = least(twins, batch.obs, batch.action)
 
                 def value_loss(params):
                     return expectile_loss(value_net.apply(params, flat(batch.obs))[..., 0], best, config.expectile)
@@ -258,7 +262,7 @@ def ddpg(env, env_params, config: DDPGConfig | None = None, *, plasticity: Plast
             loss, twins, opt_twins = descend(critic_loss, twins, opt_twins)
 
             def actor_loss(params):
-                return -critics(twins, batch.obs, imagined(key_action, params, batch.obs, sigma)).min(0).mean()
+                return -least(twins, batch.obs, imagined(key_action, params, batch.obs, sigma)).mean()
 
             negative, actor, opt_actor = descend(actor_loss, actor, opt_actor)
             target = optax.incremental_update(twins, target, config.target_rate)
