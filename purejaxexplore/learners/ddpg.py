@@ -150,7 +150,7 @@ def ddpg(env, env_params, config: DDPGConfig | None = None, *, plasticity: Plast
         return jax.vmap(lambda params: value_net.apply(params, x)[..., 0])(params)
 
     def least(params, obs, action):
-        """f32[B]; the gradient of ``.min(0)`` would be NaN where compilation rounds the two sides of a tie apart."""
+        """f32[B]; not ``.min(0)``, whose gradient is NaN where the compiler computes it twice and rounds apart."""
         return jnp.minimum(*critics(params, obs, action))
 
     def imagined(key, params, obs, sigma):
