@@ -56,6 +56,8 @@ def orthonormal_matrices(key: jax.Array, shapes: Sequence[tuple[int, int]]) -> l
 class MLP(nn.Module):
     """Dense layers with orthogonal weights: ``f32[..., d] -> f32[..., num_outputs]``.
 
+    The hidden activations are sown in the collection ``"activations"``.
+
     Attributes:
         hidden_sizes: widths of the hidden layers, gain sqrt(2).
         num_outputs: width of the linear output layer.
@@ -88,7 +90,10 @@ class MLP(nn.Module):
                 noisy_weights, noisy_bias = self._noise(i, kernel.shape)
                 weights, bias = weights + noisy_weights, bias + noisy_bias
             x = x @ weights + bias
-            x = x if i == len(self.hidden_sizes) else ACTIVATIONS[self.activation](x)
+            if i < len(self.hidden_sizes):
+                x = ACTIVATIONS[self.activation](x)
+                if not self.is_initializing():
+                    self.sow("activations", "hidden", x)
         return x
 
     def _noise(self, i: int, shape: tuple[int, int]) -> tuple[jax.Array | float, jax.Array | float]:

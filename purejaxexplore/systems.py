@@ -33,6 +33,10 @@ SYSTEMS: dict[str, tuple[str, str]] = {
         "purejaxexplore.bandits.contextual_double_design",
         "C-DouExpDes: good policies for contextual linear bandits that share a representation",
     ),
+    "ddpg": (
+        "purejaxexplore.learners.ddpg",
+        "continuous actions: twin critics, n steps, falling noise, and DrM's thermostat of dormant units",
+    ),
     "deep_ga": (
         "purejaxexplore.learners.deep_ga",
         "mutation and truncation selection on network weights, by reward or by novelty",

@@ -33,7 +33,7 @@ from purejaxexplore.blocks.rollout import Lanes, Step, reset_lanes, rollout
 from purejaxexplore.bonuses.bonus import BonusState
 from purejaxexplore.learners.dqn_config import DQNConfig, action_values, is_not, require_dqn
 from purejaxexplore.learners.explorers import Explorer, uniform_mixture
-from purejaxexplore.learners.plasticity import Plasticity, active_fraction, dormant_ratio, shrink_perturb
+from purejaxexplore.learners.plasticity import Plasticity, active_fraction, cleared, dormant_ratio, shrink_perturb
 from purejaxexplore.learners.streams import Stream, coefs_at, features_of, learn, pay, score_online
 
 
@@ -364,9 +364,7 @@ def dqn(
         kept = plasticity.keep(state.plasticity)
         new = fresh(network, key, obs, features)
         params, target = (shrink_perturb(old, new, kept) for old in (state.params, state.target))
-        opt_state = jax.tree.map(
-            lambda cleared, old: jnp.where(kept < 1.0, cleared, old), jax.vmap(optimiser.init)(params), state.opt_state
-        )
+        opt_state = cleared(state.opt_state, jax.vmap(optimiser.init)(params), kept)
         activations = activations_of(params, obs, features)
         after = plasticity.observe(state.plasticity, activations)
         metrics = {

@@ -1,12 +1,15 @@
 """The update side of exploration: what a network's units do decides how it is trained and how much noise it acts with.
 
 * :func:`drm`: Xu et al. (2024), "DrM: mastering visual reinforcement learning through dormant ratio minimization". The
-  share rho of dormant units is a thermostat of noise, and of how much of the weights is replaced by fresh ones.
+  share rho of dormant units is a thermostat of noise, of how much of the weights is replaced by fresh ones, and of how
+  much a critic's targets trust the best of the replayed actions.
 * :func:`adaptive_replay_ratio`: Ma et al. (2024), "Revisiting plasticity in visual reinforcement learning: data,
   modules and training stages". Few updates a step until the share of active units has settled, then many.
 
-Both were made for pixels and continuous actions; here they are mechanisms of :func:`~purejaxexplore.learners.dqn.dqn`,
-whose noise is the probability of a uniform action. What decides is looked at once an iteration, not once an episode.
+Both were made for pixels and continuous actions. Here they are mechanisms of :func:`~purejaxexplore.learners.ddpg.ddpg`
+and of :func:`~purejaxexplore.learners.dqn.dqn`, whose noise is the probability of a uniform action and which exploits
+nothing. What decides is looked at once an iteration, not once an episode. A mechanism is switched off by replacing its
+function, ``drm(...)._replace(keep=lambda ps: jnp.float32(1.0))``, or by the numbers that make it nothing.
 """
 
 from collections.abc import Callable, Sequence
@@ -28,8 +31,12 @@ class Plasticity(NamedTuple):
         init: ``() -> ps``.
         observe: ``(ps, activations) -> ps``, once an iteration with the hidden layers' outputs, each f32[E, B, units].
         updates: ``(ps, G) -> i32[]``, how many of an iteration's G updates count.
-        noise: ``(ps) -> f32[]``, probability of a uniform action instead of the explorer's.
+        noise: ``(ps) -> f32[]``, probability of a uniform action instead of the explorer's; of continuous actions the
+            least standard deviation of their noise.
         keep: ``(ps) -> f32[]``, the share of the weights kept at this iteration; the optimiser is cleared below 1.
+        exploit: ``(ps) -> f32[]``, weight in [0, 1] of the value of the best replayed actions in a critic's targets,
+            for learners that can learn it; None where they need not.
+        watched: static, "actor" or "critic": whose hidden layers are observed where a learner has both.
     """
 
     init: Callable[[], Any]
@@ -37,6 +44,8 @@ class Plasticity(NamedTuple):
     updates: Callable[[Any, int], jax.Array]
     noise: Callable[[Any], jax.Array]
     keep: Callable[[Any], jax.Array]
+    exploit: Callable[[Any], jax.Array] | None = None
+    watched: str = "critic"
 
 
 def dormant_ratio(activations: Sequence[jax.Array], threshold: jax.Array) -> jax.Array:
@@ -49,7 +58,7 @@ def dormant_ratio(activations: Sequence[jax.Array], threshold: jax.Array) -> jax
         activations: one f32[..., B, units] a layer.
         threshold: at least 0.
     """
-    dormant, units = 0.0, 0
+    dormant, units = jnp.int32(0), 0
     for layer in activations:
         size = jnp.abs(layer).mean(-2)
         dormant += (size <= threshold * size.mean(-1, keepdims=True)).sum()
@@ -67,6 +76,11 @@ def shrink_perturb(params: Any, fresh: Any, keep: jax.Array) -> Any:
     return jax.tree.map(lambda old, new: keep * old + (1.0 - keep) * new, params, fresh)
 
 
+def cleared(opt_state: Any, blank: Any, keep: jax.Array) -> Any:
+    """``blank``, the optimiser's first state, where weights were perturbed (``keep < 1``), and else ``opt_state``."""
+    return jax.tree.map(lambda new, old: jnp.where(keep < 1.0, new, old), blank, opt_state)
+
+
 class Thermostat(NamedTuple):
     """``rho``: f32[], the last dormant ratio; ``awake``: i32[], the iteration in which it first fell below the
     threshold, -1 before; ``t``: i32[], iterations observed."""
@@ -74,6 +88,12 @@ class Thermostat(NamedTuple):
     rho: jax.Array
     awake: jax.Array
     t: jax.Array
+
+
+def awaken(ps: Thermostat, rho: jax.Array, awake_below: jax.Array) -> Thermostat:
+    """The thermostat after it read ``rho``; awake for ever from the first one below ``awake_below``."""
+    t = ps.t + 1
+    return Thermostat(rho, jnp.where((ps.awake < 0) & (rho < awake_below), t, ps.awake), t)
 
 
 def drm(
@@ -86,18 +106,22 @@ def drm(
     awake_below: float = 0.2,
     most_noise: float = 0.8,
     sharpness: float = 10.0,
+    most_exploited: float = 0.6,
+    exploit_sharpness: float = 50.0,
     threshold: float = 0.025,
 ) -> Plasticity:
-    """The thermostat of DrM::
+    """The thermostat of DrM, which reads the actor::
 
-        noise = most_noise / (1 + exp(-sharpness (rho - awake_below))), and once awake at least schedule(t - t_awake)
-        keep  = clip(1 - perturb_rate rho, least_kept, most_kept) at every ``period`` iterations, else 1
+        noise   = most_noise / (1 + exp(-sharpness (rho - awake_below))), and once awake at least schedule(t - t_awake)
+        keep    = clip(1 - perturb_rate rho, least_kept, most_kept) at every ``period`` iterations, else 1
+        exploit = most_exploited / (1 + exp(exploit_sharpness (rho - awake_below)))
 
     Args:
         schedule: noise of an awake agent, of the iterations since it awoke, ``i32[] -> f32[]`` in [0, 1].
         period: iterations between two perturbations of the weights.
         most_kept, least_kept, perturb_rate: of a perturbation; the paper's, [0, 1], [0, 1] and at least 0.
         awake_below, most_noise, sharpness: of the noise; the paper's, [0, 1], [0, 1] and at least 0.
+        most_exploited, exploit_sharpness: of the exploitation; the paper's, [0, 1] and at least 0.
         threshold: of dormancy, at least 0.
 
     Raises:
@@ -105,17 +129,15 @@ def drm(
     """
     require_at_least(1, period=period)
     require_between(0.0, 1.0, most_kept=most_kept, least_kept=least_kept)
-    require_between(0.0, 1.0, awake_below=awake_below, most_noise=most_noise)
+    require_between(0.0, 1.0, awake_below=awake_below, most_noise=most_noise, most_exploited=most_exploited)
     require_between(0.0, inf, perturb_rate=perturb_rate, sharpness=sharpness, threshold=threshold)
+    require_between(0.0, inf, exploit_sharpness=exploit_sharpness)
 
     def init():
         return Thermostat(jnp.float32(1.0), jnp.int32(-1), jnp.int32(0))
 
     def observe(ps, activations):
-        rho = dormant_ratio(activations, threshold)
-        t = ps.t + 1
-        awake = jnp.where((ps.awake < 0) & (rho < awake_below), t, ps.awake)
-        return Thermostat(rho, awake, t)
+        return awaken(ps, dormant_ratio(activations, threshold), awake_below)
 
     def noise(ps):
         dormant = most_noise * jax.nn.sigmoid(sharpness * (ps.rho - awake_below))
@@ -125,7 +147,10 @@ def drm(
         kept = jnp.clip(1.0 - perturb_rate * ps.rho, least_kept, most_kept)
         return jnp.where((ps.t > 0) & (ps.t % period == 0), kept, 1.0)
 
-    return Plasticity(init, observe, lambda ps, num_updates: jnp.int32(num_updates), noise, keep)
+    def exploit(ps):
+        return most_exploited * jax.nn.sigmoid(exploit_sharpness * (awake_below - ps.rho))
+
+    return Plasticity(init, observe, lambda ps, num_updates: jnp.int32(num_updates), noise, keep, exploit, "actor")
 
 
 class Settling(NamedTuple):

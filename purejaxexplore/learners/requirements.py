@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 from gymnax.environments import spaces
 
-from purejaxexplore.checks import choice
+from purejaxexplore.checks import choice, require_between
 from purejaxexplore.learners.explorers import Explorer
 from purejaxexplore.learners.streams import Stream
 from purejaxexplore.nets import ACTIVATIONS
@@ -50,3 +51,13 @@ def require_explorer(env, env_params, explorer: Explorer) -> None:
         raise ValueError(f"actions of {env.name}: expected a Discrete space or a Box of one axis, not {action_space!r}")
     if explorer.discrete_only:
         raise ValueError(f"explorer is for discrete actions, but {env.name} has continuous ones: use on_policy()")
+
+
+def require_bounded_actions(env, env_params) -> spaces.Box:
+    """The action space; raises ValueError unless it is a Box of one axis with finite bounds."""
+    space = env.action_space(env_params)
+    if not isinstance(space, spaces.Box) or len(space.shape) != 1:
+        raise ValueError(f"actions of {env.name}: expected a Box of one axis, not {space!r}")
+    most = float(np.finfo(np.float32).max)
+    require_between(-most, most, **{f"lowest action of {env.name}": space.low, f"highest of {env.name}": space.high})
+    return space

@@ -11,6 +11,7 @@ from purejaxexplore.learners.explorers import uniform_mixture
 from purejaxexplore.learners.plasticity import (
     active_fraction,
     adaptive_replay_ratio,
+    cleared,
     dormant_ratio,
     drm,
     shrink_perturb,
@@ -51,6 +52,18 @@ def test_the_thermostat_wakes_once_and_then_follows_its_schedule():
     np.testing.assert_allclose(kept, [1.0, 0.4, 1.0, 0.9, 1.0, 0.9], rtol=1e-5)
     deep = rule.observe(rule.observe(rule.init(), layers(0.9)), layers(0.9))
     assert rule.keep(deep) == pytest.approx(0.2)
+
+
+def test_the_awake_exploit_and_the_dormant_do_not():
+    rule = drm(lambda age: jnp.float32(0.0), 2)
+    found = [float(rule.exploit(rule.observe(rule.init(), layers(rho)))) for rho in (0.0, 0.19, 0.2, 0.21, 1.0)]
+    np.testing.assert_allclose(found, 0.6 / (1 + np.exp(50 * (np.array([0.0, 0.19, 0.2, 0.21, 1.0]) - 0.2))), atol=1e-5)
+    assert rule.watched == "actor" and adaptive_replay_ratio(1, 1).watched == "critic"
+
+
+def test_optimisers_are_cleared_with_perturbed_weights_only():
+    old, blank = {"mu": jnp.ones(2)}, {"mu": jnp.zeros(2)}
+    assert cleared(old, blank, 1.0)["mu"].all() and not cleared(old, blank, 0.9)["mu"].any()
 
 
 def test_updates_rise_once_the_active_fraction_has_settled():
@@ -111,6 +124,7 @@ def test_refuses_what_is_out_of_range(corridor):
         (lambda: drm(lambda age: 0.0, 0), "period=0"),
         (lambda: drm(lambda age: 0.0, 1, most_kept=1.5), "most_kept=1.5"),
         (lambda: drm(lambda age: 0.0, 1, threshold=-1.0), "threshold=-1.0"),
+        (lambda: drm(lambda age: 0.0, 1, most_exploited=2.0), "most_exploited=2.0"),
         (lambda: adaptive_replay_ratio(0, 1), "first=0"),
         (lambda: adaptive_replay_ratio(1, 1, tolerance=-1.0), "tolerance=-1.0"),
     ):

@@ -79,7 +79,15 @@ ROOT = Path(__file__).parents[2]
         pytest.param("lfg_semantic_house.py", {"lfg_semantic_house"}, id="learners_lfg"),
         pytest.param("ir2_rendezvous.py", {"ir2_rendezvous"}, id="learners_ir2"),
         pytest.param("agv_warehouse.py", {"agv_warehouse_complex_static"}, id="bonuses_agv"),
+        pytest.param("drm_mountain_car.py", {"drm_mountain_car"}, id="learners_drm"),
         pytest.param("lesson_strategies.py", {"lesson_strategies"}, id="learners_lesson"),
+        pytest.param("diayn_four_rooms.py", {"diayn_four_rooms"}, id="bonuses_diayn"),
+        pytest.param("noisy_tv_chain.py", {"noisy_tv_chain"}, id="bonuses_noisy_tv"),
+        pytest.param(
+            "bonuses_by_worlds.py",
+            {"bonus_rnd", "bonus_ride", "bonus_novel_d", "bonus_ngu", "bonus_counts_layouts", "bonus_e3b_noise"},
+            id="bonuses_by_worlds",
+        ),
     ],
 )
 def test_experiment_judges_its_claims(script, entries):
