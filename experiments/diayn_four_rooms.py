@@ -155,15 +155,16 @@ def figure_of(cells: np.ndarray):
     env, _ = pjx.make("gymnax/FourRooms-misc")
     walls = ~np.asarray(env.env_map, bool)
     with analysis.style():
-        figure = Figure(figsize=(FULL_WIDTH, 2.1))
+        figure = Figure(figsize=(FULL_WIDTH, 3.9))
         FigureCanvasAgg(figure)
-        panels = figure.subplots(1, SKILLS + 1, width_ratios=[1] * SKILLS + [0.08])
-        for skill, panel in enumerate(panels[:-1]):
+        panels = figure.subplots(2, SKILLS // 2)
+        for skill, panel in enumerate(panels.flat):
             shown = np.ma.masked_array(cells[skill].reshape(SIDE, SIDE), walls)
-            image = panel.imshow(shown, cmap="cividis", vmin=0, vmax=1)
-            panel.set_facecolor("#777777")
+            image = panel.imshow(shown, cmap="Blues", vmin=0, vmax=1)
+            panel.set_facecolor("#555555")
+            panel.grid(visible=False)
             panel.set(xticks=[], yticks=[], title=f"Skill {skill + 1}")
-        figure.colorbar(image, cax=panels[-1], label="Share of episodes\nthat end here")
+        figure.colorbar(image, ax=panels, shrink=0.8, label="Share of episodes that end here")
     return figure
 
 

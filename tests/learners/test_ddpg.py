@@ -8,6 +8,7 @@ from flax import struct
 from gymnax import make
 from gymnax.environments import environment, spaces
 
+import purejaxexplore as pjx
 from purejaxexplore.blocks.replay import sample_windows
 from purejaxexplore.learners.ddpg import DDPGConfig, ddpg, expectile_loss, falling_noise, noisy
 from purejaxexplore.learners.plasticity import adaptive_replay_ratio, drm
@@ -294,3 +295,14 @@ def test_refuses_actions_that_are_no_bounded_box(cartpole):
         ddpg(env, env.default_params, TINY)
     with pytest.raises(TypeError, match="env=.*expected a gymnax environment"):
         ddpg(None, None)
+
+
+@pytest.mark.slow
+def test_learns_to_hold_a_pendulum_up():
+    env, params = pjx.make("gymnax/Pendulum-v1")
+    config = DDPGConfig(
+        num_envs=4, rollout_length=4, batch_size=64, hidden_sizes=(64, 64), noise_steps=8000.0, replay_capacity=8192,
+        num_warmup_steps=128,
+    )  # fmt: skip
+    run = pjx.run(ddpg(env, params, config), 4, 500, progress=False)
+    assert np.asarray(run.metrics["episode_return"])[:, -50:].mean() > -400  # uniform actions: about -1200
