@@ -75,7 +75,7 @@ class World(NamedTuple):
 
 MOVING = {"num_rooms": 6, "size": 4, "resample": True}
 LAYOUTS = ("rnd", "counts", "counts_lifelong", "pseudo_counts", "ngu", "ride", "novel_d", "e3b")
-LIFELONG = ("counts_lifelong", "disagreement", "drnd", "icm", "ngu", "novel_d", "rdd", "ride", "rnd")
+LIFELONG = ("counts_lifelong", "drnd", "ngu", "novel_d", "rdd", "rnd")
 WORLDS = {
     "RoomChain": World("RoomChain", {"num_rooms": 6, "size": 4}),
     "DeepSea": World("gymnax/DeepSea-bsuite", {"size": 20}, 150_000, LIFELONG),
