@@ -78,7 +78,11 @@ ROOT = Path(__file__).parents[2]
         pytest.param("mars_explorer.py", {"mars_explorer"}, id="learners_mars"),
         pytest.param("lfg_semantic_house.py", {"lfg_semantic_house"}, id="learners_lfg"),
         pytest.param("ir2_rendezvous.py", {"ir2_rendezvous"}, id="learners_ir2"),
-        pytest.param("agv_warehouse.py", {"agv_warehouse_complex_static"}, id="bonuses_agv"),
+        pytest.param(
+            "agv_warehouse.py",
+            {f"agv_warehouse_{scene}_{walk}" for scene in ("simple", "complex") for walk in ("static", "dynamic")},
+            id="bonuses_agv",
+        ),
         pytest.param("drm_mountain_car.py", {"drm_mountain_car"}, id="learners_drm"),
         pytest.param("lesson_strategies.py", {"lesson_strategies"}, id="learners_lesson"),
         pytest.param("diayn_four_rooms.py", {"diayn_four_rooms"}, id="bonuses_diayn"),
