@@ -123,6 +123,7 @@ def test_records_still_replay(run):
         assert len(again.actions) == one.archive.payload.length[slot]
 
 
+@pytest.mark.slow
 def test_a_crowded_archive_calls_for_a_search_once_new_frames_are_there(key):
     env = Strip(6)
     params = env.default_params.replace(random_start=False)

@@ -82,6 +82,7 @@ def test_no_policy_uses_what_it_has_not_seen(world):
     check_policy(b.neural_thompson(world.spec, SMALL), world, num_pulls=5)
 
 
+@pytest.mark.slow
 def test_contract():
     check_algorithm(b.bandit(b.neural_thompson(SHARED.spec, SMALL), SHARED, pulls=2), num_steps=3)
 

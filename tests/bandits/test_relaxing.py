@@ -103,6 +103,7 @@ def test_cheb_cb_follows_the_context():
     assert right[200:].mean() > right[:20].mean()
 
 
+@pytest.mark.slow
 def test_contracts(world):
     config = b.ChebCBConfig(LOWEST, HIGHEST, degrees=3)
     for policy in (b.in_bins(b.scaled_tsallis_inf(world.spec), LOWEST, HIGHEST, 2), b.cheb_cb(world.spec, config)):

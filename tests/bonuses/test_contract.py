@@ -48,7 +48,13 @@ def make_steps(corridor):
     return random_steps(*corridor)
 
 
-@pytest.mark.parametrize("name", [*BONUSES, *VARIANTS])
+DEAR = {"apt", "byol_explore", "drnd", "girm", "ngu", "ride"}
+"""Ten seconds or more each; these are checked by ``make test-all``."""
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in DEAR)) for name in (*BONUSES, *VARIANTS)]
+)
 def test_keeps_the_contracts(name, corridor, make_steps):
     registered, settings, change = VARIANTS.get(name, (name, {}, None))
     bonus = small(registered, *corridor, **settings)

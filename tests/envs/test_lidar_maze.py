@@ -14,6 +14,7 @@ from purejaxexplore.testing.trees import quick_jit
 
 
 @pytest.mark.parametrize("options", [{"size": 4, "loops": 2, "goal_distance": 2}])
+@pytest.mark.slow
 def test_contract(options):
     check_environment(*envs.make("LidarMaze", **options), eager=False)
 

@@ -292,7 +292,9 @@ def test_pack(game):
     assert jax.tree.map(int, game.env.unpack(packed)) == jax.tree.map(int, state)
 
 
-@pytest.mark.parametrize("observation", ["symbolic", "frame", pytest.param("small", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "observation", ["frame", *(pytest.param(name, marks=pytest.mark.slow) for name in ("symbolic", "small"))]
+)
 def test_contract(observation):
     env = Pyramid(observation)
     check_environment(env, env.default_params, num_steps=6, eager=observation == "symbolic")

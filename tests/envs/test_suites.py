@@ -12,7 +12,7 @@ from purejaxexplore.testing import check_environment
 
 OFTEN = {
     "gymnax/CartPole-v1", "gymnax/Pendulum-v1", "gymnax/DeepSea-bsuite", "gymnax/FourRooms-misc",
-    "gymnax/Breakout-MinAtar", "KeyRooms", "RoomChain", "navix/Navix-Empty-5x5-v0", "xminigrid/MiniGrid-DoorKey-5x5",
+    "gymnax/Breakout-MinAtar", "KeyRooms", "RoomChain", "navix/Navix-Empty-5x5-v0",
 }  # fmt: skip
 """Checked by ``make test``; the others by ``make test-all``."""
 

@@ -27,6 +27,7 @@ def bits(text):
     return jnp.array([c == "1" for c in text.replace(" ", "")])
 
 
+@pytest.mark.slow
 def test_contract():
     check_algorithm(dgm(nk(8, 2), SMALL))
 

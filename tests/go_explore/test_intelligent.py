@@ -105,6 +105,7 @@ def indifferent(grid):
     return run(judges.uniform(env))
 
 
+@pytest.mark.slow
 def test_contract():
     env = Steps(6)
     config = IntelligentGoExploreConfig(capacity=8, num_operations=5, walk_length=3)

@@ -179,6 +179,7 @@ def test_contract(learned, proposal):
     check_algorithm(recon(env, env.default_params, config, params=params, old=old), num_steps=2)
 
 
+@pytest.mark.slow
 def test_exploration_adds_up(learned):
     env, old, params, losses = learned
     assert all(np.isfinite(losses)) and losses.divergence > 0

@@ -97,6 +97,7 @@ def test_the_map_by_hand(three):
     assert reached == 1 and after.map.cost[0, 1] == 5
 
 
+@pytest.mark.slow
 def test_contract():
     check_algorithm(topo_nav(*CORRIDOR, SMALL, describe=place), num_steps=2)
 

@@ -59,6 +59,7 @@ def grid(env, count=64):
     return jnp.asarray(x, jnp.float32), jnp.asarray(u, jnp.float32)
 
 
+@pytest.mark.slow
 def test_contract():
     env, params = envs.make("QuadrotorID")
     check_algorithm(flex(env, params, env.features, grid(env), FlexConfig()), num_steps=1, rtol=1e-3, atol=1e-3)

@@ -42,6 +42,7 @@ def test_ties_are_broken_at_random():
     np.testing.assert_allclose(np.bincount(drawn, minlength=4) / 4000, [0.5, 0, 0.5, 0], atol=0.03)
 
 
+@pytest.mark.slow
 def test_contract_of_myopic_multitask():
     check_algorithm(myopic_multitask(*lock([1, 2, 5], num_exploring=2)))
 
