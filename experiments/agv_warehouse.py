@@ -123,17 +123,6 @@ def hall(scene: str) -> tuple[HeldActions, Any]:
     return HeldActions(env), env_params
 
 
-def solved(metrics, last: int = 50) -> np.ndarray:
-    """bool[seeds], whether at least half of (about) the ``last`` episodes of a seed succeeded.
-
-    Episodes are known by the iteration they ended in: the newest iterations that together hold ``last`` of them count.
-    """
-    episodes = np.asarray(metrics["episodes"])[:, ::-1]
-    successes = episodes * np.asarray(metrics["success"])[:, ::-1]
-    counted = np.cumsum(episodes, 1) - episodes < last
-    return (successes * counted).sum(1) >= 0.5 * np.maximum((episodes * counted).sum(1), 1)
-
-
 def first_success(metrics) -> np.ndarray:
     """Decisions f64[seeds] until an iteration in which an episode succeeded; all of them where none did."""
     success, steps = np.asarray(metrics["success"]), np.asarray(metrics["env_steps"], np.float64)
@@ -199,7 +188,7 @@ def tune(scenes: tuple[str, ...], iterations: int) -> None:
             for place in np.ndindex(metrics["success"].shape[: len(GRID)]):
                 setting = {field: values[i] for (field, values), i in zip(GRID.items(), place, strict=True)}
                 seeds = {key: values[place] for key, values in metrics.items()}
-                wins, success = solved(seeds).sum(), seeds["success"].mean()
+                wins, success = analysis.solved(seeds).sum(), seeds["success"].mean()
                 print(f"{scene:<16} {name:<8} {setting}: solved {wins}, mean success {success:.3f}", flush=True)
 
 
@@ -251,7 +240,8 @@ def main(args: Args) -> None:
             metrics = trained[scene, name].metrics
             steps, steady = analysis.iqm(first_success(metrics)), analysis.iqm(steadiness(metrics))
             times = f"first success after {steps:.0f} decisions, steadiness {steady:.2f}"
-            print(f"{scene:<16} {name:<8} solved by {solved(metrics).sum()}/{seeds} seeds, {times}", flush=True)
+            wins = analysis.solved(metrics).sum()
+            print(f"{scene:<16} {name:<8} solved by {wins}/{seeds} seeds, {times}", flush=True)
 
     args.results.mkdir(parents=True, exist_ok=True)
     draw(scenes, trained).savefig(args.results / "agv_warehouse.png", dpi=200)
@@ -264,7 +254,7 @@ def main(args: Args) -> None:
 
 def judge(scene: str, metrics: dict[str, Any], seeds: int, args: Args) -> Path:
     """The ledger entry of a scene."""
-    a, b = (int(solved(metrics[name]).sum()) for name in ARMS)
+    a, b = (int(analysis.solved(metrics[name]).sum()) for name in ARMS)
     p = float(analysis.fisher_exact(a, seeds, b, seeds))
     sooner = analysis.paired_bootstrap(*(np.log(first_success(metrics[name])) for name in ("PPO", "PPO+RND")))
     steadier = analysis.paired_bootstrap(*(steadiness(metrics[name]) for name in ("PPO+RND", "PPO")))

@@ -48,6 +48,7 @@ import purejaxexplore as pjx
 from purejaxexplore import analysis
 from purejaxexplore.analysis.style import FULL_WIDTH, INK, PALETTE, REFERENCE
 from purejaxexplore.bonuses.build import make_bonus, widths
+from purejaxexplore.checks import choice
 from purejaxexplore.envs.noisy_tv import NoisyTV
 from purejaxexplore.learners.ppo import PPOConfig, Stream, ppo
 from purejaxexplore.learners.random_policy import random_policy
@@ -158,7 +159,6 @@ def make_world(name: str) -> tuple[Any, Any, World]:
 
 def with_bonus(bonus: str, env, config: PPOConfig) -> Callable[[Any, float], pjx.Algorithm]:
     """``(env_params, coefficient) -> algorithm``, whose bonus has networks of one width, 64."""
-
     name, settings = VARIANTS.get(bonus, (bonus, {}))
 
     def factory(env_params, coef):
@@ -188,27 +188,16 @@ def arms(name: str, env, env_params, bonuses: tuple[str, ...], config: PPOConfig
     return made
 
 
-def solved(metrics, last: int = 50) -> np.ndarray:
-    """bool[seeds], whether at least half of (about) the ``last`` episodes of a seed succeeded.
-
-    Episodes are known by the iteration they ended in: the newest iterations that together hold ``last`` of them count.
-    """
-    episodes = np.asarray(metrics["episodes"])[:, ::-1]
-    successes = episodes * np.nan_to_num(np.asarray(metrics["success"])[:, ::-1])
-    counted = np.cumsum(episodes, 1) - episodes < last
-    return (successes * counted).sum(1) >= 0.5 * np.maximum((episodes * counted).sum(1), 1)
-
-
 def mean_success(metrics) -> np.ndarray:
     """f64[seeds], the share of all episodes of a seed that succeeded."""
     episodes = np.asarray(metrics["episodes"])
-    return (episodes * np.nan_to_num(np.asarray(metrics["success"]))).sum(1) / np.maximum(episodes.sum(1), 1)
+    return (episodes * np.asarray(metrics["success"])).sum(1) / np.maximum(episodes.sum(1), 1)
 
 
 def scores(metrics) -> dict[str, np.ndarray]:
     """What is kept of an arm: arrays over seeds."""
     return {
-        "solved": solved(metrics),
+        "solved": analysis.solved(metrics),
         "success": mean_success(metrics),
         "coverage": np.asarray(metrics["coverage"], np.float64).mean(1),
     }
@@ -340,6 +329,8 @@ def verdicts(table: dict[str, dict[str, dict]], seeds: int) -> list[dict[str, An
 def main(args: Args) -> None:
     """Trains all arms in all worlds, prints the table, draws the figure and writes the ledger."""
     enable_compilation_cache()
+    for bonus in args.bonuses:
+        choice("bonuses", bonus, (*BONUSES, *VARIANTS))
     if args.tune:
         tune(args)
         return
@@ -384,7 +375,7 @@ def main(args: Args) -> None:
             **entry,
             source="the papers named in the bonus's module",
             env_steps=env_steps[world],
-            baselines={"none": f"the same PPO without bonus: {config}"},
+            baselines={"none": f"the same PPO without bonus: {config}", "bonuses": f"coefficients {COEFS}, others 1"},
             tuning_seeds=TUNING_SEEDS,
             judging_seeds=list(range(args.first_seed, args.first_seed + args.seeds)),
             verdict=("holds" if holds else "does not hold") if enough else "not judged",

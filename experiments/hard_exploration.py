@@ -33,7 +33,7 @@ from purejaxexplore import analysis
 from purejaxexplore.bonuses.counts import CountsConfig
 from purejaxexplore.bonuses.rnd import rnd
 from purejaxexplore.bonuses.sofe import sofe
-from purejaxexplore.envs.wrappers import FixedLevel
+from purejaxexplore.envs.starts import FixedLevel
 from purejaxexplore.go_explore.explore import GoExploreConfig, go_explore
 from purejaxexplore.learners.ppo import PPOConfig, Stream, ppo
 from purejaxexplore.learners.random_policy import random_policy

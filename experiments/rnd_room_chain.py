@@ -109,17 +109,6 @@ def arms(config: PPOConfig, rnd_config: RNDConfig) -> dict[str, tuple[PPOConfig,
     }
 
 
-def solved(metrics, last: int = 50) -> np.ndarray:
-    """bool[seeds], whether at least half of (about) the ``last`` episodes of a seed succeeded.
-
-    Episodes are known by the iteration they ended in: the newest iterations that together hold ``last`` of them count.
-    """
-    episodes = np.asarray(metrics["episodes"])[:, ::-1]
-    successes = episodes * np.asarray(metrics["success"])[:, ::-1]
-    counted = np.cumsum(episodes, 1) - episodes < last
-    return (successes * counted).sum(1) >= 0.5 * np.maximum((episodes * counted).sum(1), 1)
-
-
 def error_ratio(env, env_params, config: PPOConfig, rnd_config: RNDConfig, args: Args) -> np.ndarray:
     """f32[seeds], error on the 20 most visited cells over that on never visited ones after 20 iterations.
 
@@ -153,7 +142,7 @@ def tune(env, env_params, config: PPOConfig, rnd_config: RNDConfig, iterations: 
         for place in np.ndindex(metrics["success"].shape[: len(GRID)]):
             setting = {field: values[i] for (field, values), i in zip(GRID.items(), place, strict=True)}
             seeds = {name: values[place] for name, values in metrics.items()}
-            wins, success = solved(seeds).sum(), seeds["success"].mean()
+            wins, success = analysis.solved(seeds).sum(), seeds["success"].mean()
             print(f"{name:<8} {setting}: solved {wins}, mean success {success:.3f}", flush=True)
 
 
@@ -176,7 +165,7 @@ def main(args: Args) -> None:
             continue
         algorithm = ppo(env, env_params, settings, streams=streams)
         runs[name] = pjx.run(algorithm, seeds, iterations, first_seed=args.first_seed, name=name)
-        wins = int(solved(runs[name].metrics).sum())
+        wins = int(analysis.solved(runs[name].metrics).sum())
         found = int((np.asarray(runs[name].metrics["success"]) > 0).any(1).sum())
         print(f"{name:<20} solved by {wins}/{seeds} seeds, found by {found}/{seeds}", flush=True)
 
@@ -191,7 +180,7 @@ def main(args: Args) -> None:
     loss = np.asarray(runs["PPO+RND"].metrics["rnd_predictor_loss"])
     fall = float(np.median(loss[:, 0] / loss[:, -1]))
     ratio = float(np.nanmedian(error_ratio(env, env_params, config, rnd_config, args)))
-    counted = {name: int(solved(run.metrics).sum()) for name, run in runs.items()}
+    counted = {name: int(analysis.solved(run.metrics).sum()) for name, run in runs.items()}
     numbers = ", ".join(f"{name} {wins}" for name, wins in counted.items())
     entries = (
         ("rnd_room_chain", "PPO+RND", "PPO", "the same settings without the bonus"),

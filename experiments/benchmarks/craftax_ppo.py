@@ -5,7 +5,7 @@ tanh layers of 512, 64 steps of each environment an update, 4 epochs of 8 miniba
 256 and 512 outputs, and are fitted in one epoch. On two cores of this kind it trained with 1,388 steps/s (64
 environments) and 1,659 (256). Two things differ: both values share the critic's tower, where the baseline has one for
 each (59 instead of 85 million operations a step), and worlds are made once a rollout, a quarter of the number of
-environments (:class:`~purejaxexplore.envs.wrappers.StartPool`), where the baseline makes a sixteenth at every step.
+environments (:class:`~purejaxexplore.envs.starts.StartPool`), where the baseline makes a sixteenth at every step.
 
 PPO alone, PPO with each bonus, and the bare stepping of random actions with the same resets take turns in one process
 with a 2048 matrix product. ``floor`` is the rate if the counted operations of the dense layers ran at that product's
@@ -32,7 +32,7 @@ import purejaxexplore as pjx
 from purejaxexplore.blocks.rollout import Lanes, reset_lanes, rollout
 from purejaxexplore.bonuses.build import make_bonus
 from purejaxexplore.bonuses.rnd import RNDConfig, rnd
-from purejaxexplore.envs.wrappers import StartPool
+from purejaxexplore.envs.starts import StartPool
 from purejaxexplore.learners.ppo import PPOConfig, Stream, ppo
 
 RND = RNDConfig(

@@ -86,7 +86,7 @@ def native_craftax(name: str) -> World:
 
 
 def fixed_level(name: str) -> World:
-    from purejaxexplore.envs.wrappers import FixedLevel
+    from purejaxexplore.envs.starts import FixedLevel
 
     env, env_params = pjx.make(name)
     env = FixedLevel(env)

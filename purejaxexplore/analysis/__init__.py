@@ -7,7 +7,7 @@ their modules.
 
 from purejaxexplore.analysis.animation import animate
 from purejaxexplore.analysis.archives import archive_maps
-from purejaxexplore.analysis.curves import Curves, curves, final_scores
+from purejaxexplore.analysis.curves import Curves, curves, final_scores, solved
 from purejaxexplore.analysis.explorers import Exploration, RegretShape, exploration, regret_shape, win_rates
 from purejaxexplore.analysis.illumination import Illumination, illumination
 from purejaxexplore.analysis.ledger import (
@@ -71,6 +71,7 @@ __all__ = [
     "report",
     "restricted_mean",
     "score_bars",
+    "solved",
     "steps_to",
     "style",
     "systems_table",

@@ -134,3 +134,18 @@ def _bin_sums(weights: np.ndarray, bins: np.ndarray, num_bins: int) -> np.ndarra
     flat = np.broadcast_to(bins, weights.shape) + num_bins * np.arange(len(weights))[:, None]
     sums = np.bincount(flat.reshape(-1), weights=weights.reshape(-1), minlength=len(weights) * num_bins)
     return sums.reshape(len(weights), num_bins)
+
+
+def solved(metrics, last: int = 50) -> np.ndarray:
+    """bool[seeds], whether at least half of (about) the ``last`` episodes of a seed succeeded.
+
+    Episodes are known by the iteration they ended in: the newest iterations that together hold ``last`` of them count.
+    A seed without an episode has not solved anything.
+
+    Args:
+        metrics: with ``episodes`` and ``success``, [seeds, iterations] each.
+    """
+    episodes = np.asarray(metrics["episodes"])[:, ::-1]
+    successes = episodes * np.asarray(metrics["success"])[:, ::-1]
+    counted = np.cumsum(episodes, 1) - episodes < last
+    return (successes * counted).sum(1) >= 0.5 * np.maximum((episodes * counted).sum(1), 1)

@@ -31,7 +31,7 @@ from purejaxexplore.bandits.policy import (
     require_horizon,
     require_index_world,
     require_unit_values,
-)  # fmt: skip
+)
 from purejaxexplore.blocks.arms import Arms, new_arms, see
 from purejaxexplore.blocks.divergences import EDGE, kl_upper
 from purejaxexplore.checks import require_between

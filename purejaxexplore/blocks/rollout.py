@@ -72,7 +72,7 @@ def rollout(
 ) -> tuple[Lanes, Any, Step, Finished, Any, Any]:
     """Steps N environments ``num_steps`` times with automatic resets.
 
-    An environment with ``draw_starts`` (:class:`~purejaxexplore.envs.wrappers.StartPool`) makes its starts before that.
+    An environment with ``draw_starts`` (:class:`~purejaxexplore.envs.starts.StartPool`) makes its starts before that.
 
     Args:
         key: consumed once.

@@ -1,4 +1,4 @@
-"""Wrappers: the same world, seen or numbered or started differently.
+"""Wrappers: the same world, seen or numbered differently; :mod:`purejaxexplore.envs.starts` has those of its starts.
 
 A wrapper is itself a gymnax ``Environment`` with the six-value ``step``; wrappers nest, and auto-reset happens once, in
 the ``step`` of the outermost. The optional extras of a world (``state_id``, ``num_states``, ``num_reachable``,
@@ -15,8 +15,6 @@ import numpy as np
 from flax import struct
 from gymnax.environments import spaces
 from gymnax.environments.environment import Environment
-
-from purejaxexplore.checks import require_at_least
 
 
 class Wrapper(Environment):
@@ -332,118 +330,6 @@ class ObserveStateId(Wrapper):
 
     def observation_space(self, params):
         return spaces.Discrete(self.num_states)
-
-
-@struct.dataclass
-class FixedLevelParams:
-    """A level: the wrapped environment's ``params``, and the ``observation`` and ``state`` in which episodes start."""
-
-    params: Any
-    observation: Any
-    state: Any
-
-
-class FixedLevel(Wrapper):
-    """Every episode starts in one stored state, so that a reset costs a copy, not the making of a world.
-
-    ``sample_params(key, params)`` draws the start (and, where the environment has ``sample_params``, the level): with
-    ``per_seed`` each seed learns on a level of its own. ``default_params`` is the level of ``jax.random.key(0)`` with
-    the environment's default parameters. Keys inside the stored state are redrawn at every reset.
-    """
-
-    def inner_params(self, params: FixedLevelParams) -> Any:
-        return params.params
-
-    @property
-    def default_params(self) -> FixedLevelParams:
-        return self._start(jax.random.key(0), self._env.default_params)
-
-    def sample_params(self, key: jax.Array, params: FixedLevelParams | Any) -> FixedLevelParams:
-        """A new level; ``params`` may also be the wrapped environment's."""
-        inner = params.params if isinstance(params, FixedLevelParams) else params
-        key_level, key_start = jax.random.split(key)
-        if hasattr(self._env, "sample_params"):
-            inner = self._env.sample_params(key_level, inner)
-        return self._start(key_start, inner)
-
-    def reset_env(self, key, params):
-        return params.observation, _with_fresh_keys(key, params.state)
-
-    def _start(self, key: jax.Array, inner: Any) -> FixedLevelParams:
-        return FixedLevelParams(inner, *self._env.reset(key, inner))
-
-
-@struct.dataclass
-class StartPoolParams:
-    """The wrapped environment's ``params``, and the ``observations`` and ``states`` [num_starts, ...] of a pool.
-
-    The last two are None where there is no pool; a reset makes a world then.
-    """
-
-    params: Any
-    observations: Any = None
-    states: Any = None
-
-
-class StartPool(Wrapper):
-    """Episodes that begin during a rollout start in states of a pool, which is made anew for every rollout.
-
-    For worlds that are dear to make, such as Craftax's: automatic reset makes one at every step of every lane and
-    throws nearly all of them away, while here a rollout makes ``num_starts``. Each episode takes one of them at random.
-    Taken alone, its start is distributed as without the pool; but two episodes of a rollout may start alike. (Craftax's
-    own optimistic resets make fewer worlds too, but at every step, and share them among the lanes that end there.)
-    Outside of rollouts every reset makes a world. Keys inside the states of a pool are redrawn at every reset.
-
-    Args:
-        env: any environment.
-        num_starts: states in the pool, at least 1.
-
-    Raises:
-        ValueError: ``num_starts`` is not a positive whole number.
-    """
-
-    def __init__(self, env: Environment, num_starts: int):
-        super().__init__(env)
-        require_at_least(1, num_starts=num_starts)
-        self.num_starts = num_starts
-
-    def inner_params(self, params: StartPoolParams) -> Any:
-        return params.params
-
-    @property
-    def default_params(self) -> StartPoolParams:
-        return StartPoolParams(self._env.default_params)
-
-    @property
-    def sample_params(self) -> Callable[[jax.Array, StartPoolParams], StartPoolParams]:
-        inner = self._env.sample_params
-        return lambda key, params: StartPoolParams(inner(key, params.params))
-
-    def draw_starts(self, key: jax.Array, params: StartPoolParams) -> StartPoolParams:
-        """``params`` with a new pool, drawn by :func:`~purejaxexplore.blocks.rollout.rollout` before its first step."""
-        keys = jax.random.split(key, self.num_starts)
-        return StartPoolParams(params.params, *jax.vmap(self._env.reset_env, (0, None))(keys, params.params))
-
-    def reset_env(self, key, params):
-        if params.states is None:
-            return super().reset_env(key, params)
-        key_start, key_fresh = jax.random.split(key)
-        start = jax.random.randint(key_start, (), 0, self.num_starts)
-        observation, state = jax.tree.map(lambda x: x[start], (params.observations, params.states))
-        return observation, _with_fresh_keys(key_fresh, state)
-
-
-def _with_fresh_keys(key: jax.Array, state: Any) -> Any:
-    """``state`` whose random keys are drawn anew."""
-    keys = iter(jax.random.split(key, max(1, len(jax.tree.leaves(state)))))
-
-    def redrawn(leaf):
-        spare = next(keys)
-        if not jnp.issubdtype(jnp.result_type(leaf), jax.dtypes.prng_key):
-            return jnp.asarray(leaf)
-        return jax.random.split(spare, leaf.shape) if leaf.shape else spare
-
-    return jax.tree.map(redrawn, state)
 
 
 def _require_box(wrapper: Wrapper, env: Environment) -> spaces.Box:

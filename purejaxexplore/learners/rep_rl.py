@@ -241,9 +241,10 @@ def rep_es(
         theta = policy.scale * jax.random.normal(key_theta, (P,))
         bandit = None
         if features != "none":
-            params = jax.random.normal(key_params, (P, d)) / np.sqrt(P)
             if learns:
                 params = network.init(key_params, jnp.zeros((1, P)), jnp.zeros((1, d)))
+            else:
+                params = jax.random.normal(key_params, (P, d)) / np.sqrt(P)
             memory = Memory(jnp.zeros((config.capacity, P)), jnp.zeros(config.capacity), jnp.int32(0))
             optimiser = adam.init(params) if learns else ()
             zero, one = jnp.float32(0), jnp.float32(1)

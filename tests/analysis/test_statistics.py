@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from purejaxexplore import analysis
 from purejaxexplore.analysis import statistics as st
 
 RNG = np.random.default_rng(7)
@@ -170,3 +171,11 @@ def test_fisher_tasting_tea():
     # Fisher (1935): 3 of 4 cups right; one-sided p = 17/70.
     assert st.fisher_exact(3, 4, 1, 4, alternative="greater") == pytest.approx(17 / 70)
     assert st.fisher_exact(3, 4, 1, 4) == pytest.approx(34 / 70)
+
+
+def test_a_seed_has_solved_what_half_of_its_last_episodes_did():
+    episodes = [[40, 0, 30, 30]] * 3 + [[0, 0, 0, 0]]
+    success = [[0, 0, 0.5, 0.5], [1, 1, 0.4, 0.5], [0, 0, 0.2, 0.8], [0, 0, 0, 0]]  # of the newest 60, and no more
+    metrics = {"episodes": np.array(episodes), "success": np.array(success)}
+    assert analysis.solved(metrics).tolist() == [True, False, True, False]
+    assert analysis.solved(metrics, last=10).tolist() == [True, True, True, False]

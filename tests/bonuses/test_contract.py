@@ -8,10 +8,10 @@ import pytest
 
 from purejaxexplore.blocks.rollout import Step
 from purejaxexplore.bonuses.bonus import Batch, Bonus, BonusState, observe_nothing
-from purejaxexplore.bonuses.build import bonus_factory, make_bonus
+from purejaxexplore.bonuses.build import bonus_factory, make_bonus, widths
 from purejaxexplore.bonuses.combine import with_reward
 from purejaxexplore.bonuses.counts import CountsConfig, counts
-from purejaxexplore.bonuses.rnd import rnd
+from purejaxexplore.bonuses.rnd import RNDConfig, rnd
 from purejaxexplore.systems import BONUSES
 from purejaxexplore.testing import check_bonus, random_steps
 
@@ -59,6 +59,13 @@ def test_keeps_the_contracts(name, corridor, make_steps):
     registered, settings, change = VARIANTS.get(name, (name, {}, None))
     bonus = small(registered, *corridor, **settings)
     check_bonus(bonus if change is None else change(bonus), make_steps)
+
+
+def test_widths_reach_the_networks_inside_a_bonus():
+    ngu = widths("ngu", 7)
+    assert set(ngu["hidden_sizes"]) == set(ngu["rnd"].predictor_sizes) == set(ngu["rnd"].target_sizes) == {7}
+    assert len(ngu["rnd"].predictor_sizes) == len(RNDConfig().predictor_sizes)
+    assert widths("counts", 7) == {}
 
 
 @pytest.mark.parametrize(

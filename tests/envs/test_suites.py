@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from purejaxexplore import envs
-from purejaxexplore.envs.wrappers import FixedLevel
+from purejaxexplore.envs.starts import FixedLevel
 from purejaxexplore.testing import check_environment
 
 OFTEN = {

@@ -12,16 +12,8 @@ from gymnax.environments import environment, spaces
 
 from purejaxexplore import envs
 from purejaxexplore.blocks.rollout import reset_lanes, rollout
-from purejaxexplore.envs.wrappers import (
-    EpisodeStatistics,
-    FixedLevel,
-    Flatten,
-    OneHot,
-    Scale,
-    StartPool,
-    StateId,
-    Wrapper,
-)
+from purejaxexplore.envs.starts import FixedLevel, StartPool
+from purejaxexplore.envs.wrappers import EpisodeStatistics, Flatten, OneHot, Scale, StateId, Wrapper
 from purejaxexplore.testing import check_environment
 from purejaxexplore.testing.trees import quick_jit
 
@@ -261,3 +253,6 @@ def test_start_pool_redraws_keys_and_keeps_levels():
     assert not hasattr(StartPool(envs.make("gymnax/CartPole-v1")[0], 2), "sample_params")
     with pytest.raises(ValueError, match="num_starts=0"):
         StartPool(Keyed(), 0)
+    outside = FixedLevel(env)
+    with pytest.raises(TypeError, match="StartPool: FixedLevelParams: put wrappers .* inside"):
+        outside.draw_starts(jax.random.key(0), outside.default_params)

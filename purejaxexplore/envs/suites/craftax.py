@@ -5,7 +5,7 @@ Differs from its own interface: the time limit truncates (in Craftax it terminat
 ``max_steps_in_episode``; the state holds no key. ``info["Achievements/..."]`` is 100 or 0, at the end of an episode.
 
 A reset builds a whole world, some milliseconds on a CPU, and auto-reset does so at every step: learners are many times
-faster with :class:`~purejaxexplore.envs.wrappers.StartPool`, which makes a few worlds a rollout.
+faster with :class:`~purejaxexplore.envs.starts.StartPool`, which makes a few worlds a rollout.
 """
 
 import dataclasses
