@@ -57,7 +57,7 @@ TUNING_SEEDS = (1000, 1001, 1002)
 GRID = {
     "Epsilon-greedy": [0.05, 0.2, 0.5],
     "ez-greedy": [0.05, 0.2, 0.5],
-    "RND-greedy": [0.01, 0.1, 1.0],
+    "RND-greedy": [0.001, 0.01, 0.1],
     "LESSON": [0.01, 0.1, 1.0],
     "Uniform options": [0.01, 0.1, 1.0],
 }
@@ -85,7 +85,7 @@ class Args:
 
     seeds: int = 20
     first_seed: int = 0
-    env_steps: int = 60_000
+    env_steps: int = 100_000
     tune: bool = False
     smoke: bool = False
     results: Path = Path("experiments/results")
@@ -99,7 +99,7 @@ class Setting:
 
 
 SHARED = {
-    "num_envs": 8, "rollout_length": 8, "num_updates": 2, "batch_size": 64, "replay_capacity": 16384,
+    "num_envs": 8, "rollout_length": 8, "num_updates": 32, "batch_size": 64, "replay_capacity": 16384,
     "num_warmup_steps": 16, "hidden_sizes": (64,), "learning_rate": 1e-3, "target_period": 100.0,
 }  # fmt: skip
 ITERATION = SHARED["num_envs"] * SHARED["rollout_length"]
