@@ -228,7 +228,9 @@ def main(args: Args) -> None:
         statistic="mean greedy return (IQM) over the training on Pendulum, adaptive less the better static ratio; "
         + "; ".join(told for *_, told in judged.values()),
         verdict=("does not hold" if failed else "holds") if enough else "not judged",
-        reason=f"{reason}; 30,000 of 80,000 steps, width 64 of 256, high ratio 2 of 4" if enough else "fewer than 20 seeds",
+        reason=f"{reason}; 30,000 of 80,000 steps, width 64 of 256, high ratio 2 of 4"
+        if enough
+        else "fewer than 20 seeds",
         command=f"python experiments/adaptive_replay.py --seeds {seeds} --first-seed {args.first_seed}",
         family="learners",
         directory=args.results,

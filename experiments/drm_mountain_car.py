@@ -38,11 +38,10 @@ import purejaxexplore as pjx
 from purejaxexplore import analysis
 from purejaxexplore.algorithm import Algorithm
 from purejaxexplore.analysis.style import FULL_WIDTH
-from purejaxexplore.blocks.episodes import first_episodes
-from purejaxexplore.blocks.rollout import reset_lanes, rollout
 from purejaxexplore.envs.wrappers import Scale
 from purejaxexplore.learners.ddpg import ddpg, falling_noise
 from purejaxexplore.learners.ddpg_config import DDPGConfig
+from purejaxexplore.learners.evaluation import with_evaluation
 from purejaxexplore.learners.plasticity import Plasticity, awaken, drm
 from purejaxexplore.nets import MLP
 from purejaxexplore.runner.cache import enable_compilation_cache
@@ -137,16 +136,11 @@ def agent(env, env_params, rule: Plasticity, arm: Arm) -> Algorithm:
     config = CONFIG.replace(first_noise=off, last_noise=off * arm.last_noise, noise_steps=arm.noise_steps)
     network = MLP(config.hidden_sizes, 1, config.activation, 1.0)
 
-    def evaluate(key, state):
-        key_reset, key_rollout = jax.random.split(key)
+    def policy(state, obs):
+        return jnp.tanh(network.apply(state.params.actor, obs))
 
-        def act(key, carry, lanes):
-            return carry, jnp.tanh(network.apply(state.params.actor, lanes.obs)), ()
-
-        lanes = reset_lanes(key_reset, env, env_params, EPISODES)
-        return first_episodes(rollout(key_rollout, env, env_params, lanes, (), act, HORIZON)[3])
-
-    return ddpg(env, env_params, config, plasticity=rule)._replace(evaluate=evaluate)
+    learner = ddpg(env, env_params, config, plasticity=rule)
+    return with_evaluation(learner, env, env_params, policy, EPISODES, HORIZON)
 
 
 def replaying(env, env_params, rule: Plasticity, arm: Arm, records: np.ndarray) -> Algorithm:
