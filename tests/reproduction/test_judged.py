@@ -68,7 +68,11 @@ ROOT = Path(__file__).parents[2]
         ),
         pytest.param("hidden_exploration.py", {"hidden_exploration"}, id="bandits_hidden"),
         pytest.param("rep_rl_grid.py", {"rep_rl_grid"}, id="learners_rep_rl"),
-        pytest.param("restless_arms.py", {"restless_arms", "restless_arms_tuned"}, id="bandits_restless"),
+        pytest.param(
+            "restless_arms.py",
+            {"restless_arms", "restless_arms_tuned", "restless_sets", "restless_sets_tuned"},
+            id="bandits_restless",
+        ),
         pytest.param("last_switch_bandits.py", {"last_switch_bandits"}, id="bandits_last_switch"),
         pytest.param("rnd_room_chain.py", {"rnd_room_chain", "rnd_tuned"}, id="bonuses"),
         pytest.param("ellm_craft.py", {"ellm_craft"}, id="bonuses_ellm"),
@@ -85,6 +89,7 @@ ROOT = Path(__file__).parents[2]
         ),
         pytest.param("drm_mountain_car.py", {"drm_mountain_car"}, id="learners_drm"),
         pytest.param("lesson_strategies.py", {"lesson_strategies"}, id="learners_lesson"),
+        pytest.param("adaptive_replay.py", {"adaptive_replay"}, id="learners_adaptive_replay"),
         pytest.param("diayn_four_rooms.py", {"diayn_four_rooms"}, id="bonuses_diayn"),
         pytest.param("noisy_tv_chain.py", {"noisy_tv_chain"}, id="bonuses_noisy_tv"),
         pytest.param(
