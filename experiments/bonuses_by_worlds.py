@@ -7,13 +7,15 @@ baselines are the same PPO without a bonus and a uniformly random policy. Bonuse
 Worlds:
 
 * RoomChain: six rooms of 4 x 4, one-hot cells, 46 moves to the only reward;
+* KeyRooms: four rooms, one key, one door; the coefficients were tuned elsewhere, and nothing is judged;
 * Resampled: RoomChain with the rows of the doors drawn anew in every episode, for bonuses with a criterion there;
 * Noisy: Resampled with eight channels of Gaussian noise beside the observation, fresh at every step; likewise;
-* when asked for, DeepSea (bsuite's, twenty rows, an action map of its own for every seed, through gymnax), KeyRooms
-  (four rooms, one key, one door), and any other name of ``purejaxexplore list environments`` that numbers its states.
+* when asked for, DeepSea (bsuite's, twenty rows, an action map of its own for every seed, through gymnax), and any
+  other name of ``purejaxexplore list environments`` that numbers its states.
 
 A seed solves a world when at least half of its last 50 episodes succeed; its coverage is the share of the states
-visited so far, averaged over the training (all of them are visited in the end where the world is small). Criteria,
+visited so far, averaged over the training (all of them are visited in the end where the world is small). Figure and
+table, ``bonuses_by_worlds.md``, show both with 95 % intervals (of shares Wilson's, of coverage bootstrapped). Criteria,
 written before any judged run (tuning seeds 1000 to 1002, judging seeds 0 to 29, one ledger entry a criterion):
 
 * every bonus except those below, in RoomChain: solved by >= 60 % of its seeds and by <= 20 % of those without bonus,
@@ -76,10 +78,10 @@ MOVING = {"num_rooms": 6, "size": 4, "resample": True}
 LAYOUTS = ("rnd", "counts", "counts_lifelong", "pseudo_counts", "ngu", "ride", "novel_d", "e3b")
 WORLDS = {
     "RoomChain": World("RoomChain", {"num_rooms": 6, "size": 4}),
+    "KeyRooms": World("KeyRooms", {"num_rooms": 2, "num_keys": 1}),
     "Resampled": World("RoomChain", MOVING, bonuses=LAYOUTS),
     "Noisy": World("RoomChain", MOVING, bonuses=("e3b", "pseudo_counts", "simhash")),
     "DeepSea": World("gymnax/DeepSea-bsuite", {"size": 20}, 150_000),
-    "KeyRooms": World("KeyRooms", {"num_rooms": 2, "num_keys": 1}),
 }
 VARIANTS = {"counts_lifelong": ("counts", {"episodic": False})}
 """Further arms: name -> (bonus, settings)."""
@@ -118,7 +120,7 @@ class Args:
         seeds: seeds of each arm in each world.
         first_seed: number of the first seed; 1000 to 1002 are for tuning.
         env_steps: environment steps of each seed; by default as many as the world needs.
-        worlds: any of RoomChain, Resampled, Noisy, DeepSea, KeyRooms, or names of environments.
+        worlds: any of RoomChain, KeyRooms, Resampled, Noisy, DeepSea, or names of environments.
         bonuses: names of registered bonuses or of VARIANTS; by default all but BYOL-Explore, which costs as much as
             ten others.
         tune: print how each coefficient does on the tuning seeds, and nothing else.
@@ -130,7 +132,7 @@ class Args:
     seeds: int = 30
     first_seed: int = 0
     env_steps: int | None = None
-    worlds: tuple[str, ...] = ("RoomChain", "Resampled", "Noisy")
+    worlds: tuple[str, ...] = ("RoomChain", "KeyRooms", "Resampled", "Noisy")
     bonuses: tuple[str, ...] = (*(name for name in BONUSES if name != "byol_explore"), *VARIANTS)
     tune: bool = False
     smoke: bool = False
@@ -249,6 +251,23 @@ def draw(table: dict[str, dict[str, dict]], path: Path) -> None:
         figure.savefig(path, dpi=200)
 
 
+def written(table: dict[str, dict[str, dict]]) -> str:
+    """The same numbers as a Markdown table: share of seeds that solved a world, and coverage."""
+
+    def cell(row: dict | None, measure: str) -> str:
+        if row is None:
+            return ""
+        estimate = row[f"{measure} estimate"]
+        return f"{estimate.value:.2f} [{estimate.low:.2f}, {estimate.high:.2f}]"
+
+    heads = [f"{world}: {what}" for world in table for what in ("solved", "coverage")]
+    lines = [f"| Bonus | {' | '.join(heads)} |", "| --- |" + " --- |" * len(heads)]
+    for name in max(table.values(), key=len):
+        cells = [cell(rows.get(name), measure) for rows in table.values() for measure in LOOKS]
+        lines.append(f"| {name.replace('_', ' ')} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
 def verdicts(table: dict[str, dict[str, dict]], seeds: int) -> list[dict[str, Any]]:
     """One record a criterion whose worlds and arms were run."""
     found = []
@@ -364,7 +383,8 @@ def main(args: Args) -> None:
             )
     args.results.mkdir(parents=True, exist_ok=True)
     draw(table, args.results / "bonuses_by_worlds.png")
-    print("written:", args.results / "bonuses_by_worlds.png")
+    (args.results / "bonuses_by_worlds.md").write_text(written(table))
+    print("written:", args.results / "bonuses_by_worlds.png", "and .md")
     if args.smoke or args.first_seed + args.seeds > 1000:
         return
     enough = args.seeds >= 20
