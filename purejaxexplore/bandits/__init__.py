@@ -70,6 +70,7 @@ from purejaxexplore.bandits.linear import (
     oful,
 )
 from purejaxexplore.bandits.lipschitz import ZoomingConfig, discretised, zooming
+from purejaxexplore.bandits.logistic import LogisticMBEConfig, LogisticThompsonConfig, logistic_mbe, logistic_thompson
 from purejaxexplore.bandits.lucb import LUCBConfig, kl_lucb_config, lucb
 from purejaxexplore.bandits.mbe import MBEConfig, mbe
 from purejaxexplore.bandits.neural import NeuralConfig, neural_thompson, neural_ucb
@@ -111,7 +112,7 @@ __all__ = [
     "EpsilonGreedyConfig", "ExpectedImprovementConfig", "ExploreFirstConfig", "ExponentialConfig",
     "FeedbackGraphConfig", "GPThompsonConfig", "GPUCBConfig", "GaussianThompsonConfig", "GenerationsConfig",
     "HiddenExplorationConfig", "History", "IDSConfig", "ImitationConfig", "KLUCBConfig", "KnapsackConfig",
-    "LUCBConfig", "LinUCBConfig", "LinearThompsonConfig", "MBEConfig", "MOSSConfig", "NetworkRegressorConfig",
+    "LUCBConfig", "LinUCBConfig", "LinearThompsonConfig", "LogisticMBEConfig", "LogisticThompsonConfig", "MBEConfig", "MOSSConfig", "NetworkRegressorConfig",
     "NeuralConfig", "OFULConfig", "Policy", "RepeatedExposureConfig", "SequentialHalvingConfig", "SequoiaConfig",
     "SlidingWindowUCBConfig", "SparseEliminationConfig", "SquareCBConfig", "SuccessiveEliminationConfig",
     "TrackAndStopConfig", "Trajectory", "UCB1Config", "UCBVConfig", "Whittle", "ZoomingConfig", "aegis",
@@ -121,7 +122,7 @@ __all__ = [
     "exp3_set", "exp4", "expected_improvement", "explore_first", "gaussian_thompson", "generations", "gp_thompson",
     "gp_ucb", "greedy_values", "hedge", "hidden_exploration", "ids", "imed", "imitate", "imitated", "in_bins",
     "in_blocks", "inverse_gap_rule", "kl_lucb_config", "kl_ucb", "lagrange_bwk", "lin_ucb", "lin_ucb_support",
-    "linear_thompson", "load_trajectories", "lucb", "mbe", "moss", "myopic", "network_regressor", "neural_thompson",
+    "linear_thompson", "load_trajectories", "logistic_mbe", "logistic_thompson", "lucb", "mbe", "moss", "myopic", "network_regressor", "neural_thompson",
     "neural_ucb", "oful", "random_search", "randomly_delayed", "relaxed_bound", "repeated_exposure",
     "restless_myopic", "restless_random", "restless_sampled", "restless_static", "restless_whittle",
     "ridge_regressor", "rounded_cycles", "save_trajectories", "scaled_tsallis_inf", "scoring_policy",

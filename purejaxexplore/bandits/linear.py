@@ -71,18 +71,23 @@ def new_models(spec: Spec, regularisation) -> Ridge:
     return jax.tree.map(lambda x: x[0], ridge) if spec.per_arm else ridge
 
 
-def fit_models(spec: Spec, models: Ridge, observation: Observation, action: jax.Array, feedback: Feedback) -> Ridge:
-    """Learns from every value that was seen (of the arm played, or of many)."""
+def fit_models(
+    spec: Spec, models: Ridge, observation: Observation, action: jax.Array, feedback: Feedback, fit=fit_sample
+) -> Ridge:
+    """Learns from every value that was seen (of the arm played, or of many).
+
+    ``fit``: ``(model, x f32[d], value f32[]) -> model``, which changes nothing where x is 0.
+    """
     value = jnp.where(feedback.seen, feedback.value, 0.0)
     x = jnp.where(feedback.seen[:, None], observation.context, 0.0)
     if spec.per_arm and spec.feedback == "bandit":
-        return fit_sample(models, x[action], value[action])
+        return fit(models, x[action], value[action])
     if spec.per_arm:
-        return jax.lax.scan(lambda model, sample: (fit_sample(model, *sample), None), models, (x, value))[0]
+        return jax.lax.scan(lambda model, sample: (fit(model, *sample), None), models, (x, value))[0]
     if spec.feedback == "bandit":
-        fitted = fit_sample(jax.tree.map(lambda leaf: leaf[action], models), x[action], value[action])
+        fitted = fit(jax.tree.map(lambda leaf: leaf[action], models), x[action], value[action])
         return jax.tree.map(lambda leaf, new: leaf.at[action].set(new), models, fitted)
-    return jax.vmap(fit_sample)(models, x, value)
+    return jax.vmap(fit)(models, x, value)
 
 
 def of_arms(spec: Spec, function: Callable, models: Ridge, context: jax.Array, *rest) -> jax.Array:

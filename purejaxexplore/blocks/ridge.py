@@ -38,6 +38,18 @@ def fit_sample(ridge: Ridge, x: jax.Array, y: jax.Array) -> Ridge:
     return Ridge(root, ridge.coef + gain * (y - x @ ridge.coef), ridge.log_det - jnp.log(share))
 
 
+def newton_sample(ridge: Ridge, x: jax.Array, gradient: jax.Array, curvature: jax.Array) -> Ridge:
+    """A Newton step for a sample of log-likelihood ``l(x^T coef)``: ``V`` gains ``-l'' x x^T``, ``coef`` ``V^-1 x l'``.
+
+    Args:
+        ridge: the Gaussian that stands for all samples before.
+        x: f32[d].
+        gradient, curvature: f32[], ``l'`` and ``-l''`` at ``coef``; a curvature below 1e-6 counts as that.
+    """
+    scale = jnp.sqrt(jnp.maximum(curvature, 1e-6))
+    return fit_sample(ridge, scale * x, scale * (x @ ridge.coef) + gradient / scale)
+
+
 def prediction_width(ridge: Ridge, x: jax.Array) -> jax.Array:
     """``sqrt(x^T V^-1 x)`` for ``x`` f32[..., d]."""
     return jnp.linalg.norm(x @ ridge.root, axis=-1)

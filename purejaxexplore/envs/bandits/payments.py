@@ -25,21 +25,24 @@ class PartialState(NamedTuple):
     mask: jax.Array
 
 
-def logistic(num_arms: int, dim: int, *, curvature: float = 1.0, horizon: int | None = None) -> World:
-    """``P(r = 1 | x, a) = sigmoid(1.2 (w_a^T x + curvature x^T Q_a x) + 1)`` at contexts ``x ~ N(0, I)``.
+def logistic(
+    num_arms: int, dim: int, *, curvature: float = 1.0, intercept: float = 1.0, horizon: int | None = None
+) -> World:
+    """``P(r = 1 | x, a) = sigmoid(1.2 (w_a^T x + curvature x^T Q_a x) + intercept)`` at contexts ``x ~ N(0, I)``.
 
     The instance is ``w_a ~ N(0, 1/d)`` and ``Q_a`` with entries ``N(0, 1/d^2)``, both variances, drawn at reset.
 
     Args:
         num_arms, dim: K and d.
         curvature: 0 makes the log-odds linear; may be traced.
+        intercept: of the log-odds, of which the context says nothing; may be traced.
         horizon: pulls it is meant for.
 
     Raises:
-        ValueError: fewer than two arms, no dimension, or a ``curvature`` that is not finite.
+        ValueError: fewer than two arms, no dimension, or a ``curvature`` or ``intercept`` that is not finite.
     """
     require_at_least(1, dim=dim)
-    require_between(-np.inf, np.inf, curvature=curvature)
+    require_between(-np.inf, np.inf, curvature=curvature, intercept=intercept)
     spec = Spec(num_arms, context_dim=dim, stationary=False, horizon=horizon)
 
     def draw_instance(key):
@@ -50,7 +53,7 @@ def logistic(num_arms: int, dim: int, *, curvature: float = 1.0, horizon: int | 
     def draw_context(key, instance):
         linear, square = instance
         x = jax.random.normal(key, (dim,))
-        return x, jax.nn.sigmoid(1.2 * (linear @ x + square @ x @ x) + 1.0)
+        return x, jax.nn.sigmoid(1.2 * (linear @ x + square @ x @ x) + intercept)
 
     def draw_values(key, instance, means):
         return (jax.random.uniform(key, means.shape) < means).astype(jnp.float32)
