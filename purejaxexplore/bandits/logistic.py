@@ -5,11 +5,11 @@ the posterior so far is a Gaussian, and the new sample's log-likelihood is expan
 
 * ``logistic_thompson`` draws the parameter from that Gaussian. Chapelle and Li (2011), "An empirical evaluation of
   Thompson sampling", Algorithm 3, with the whole matrix in place of its diagonal and a step for every sample.
-* ``logistic_mbe`` is the multiplier bootstrap for a model without a posterior: B replicates learn from the same samples,
-  each with random weights of its own on the reward and on pseudo-rewards 1 and 0 at the same features, and one of them,
-  drawn at every pull, acts greedily. Wan, Wei, Kveton and Song (2023), "Multiplier bootstrap-based exploration". A
-  weight is drawn once, when its sample arrives, so that decisions are correlated; the weights are ``1 +- sigma`` with
-  equal chances, which have the mean and deviation asked for and never turn a sample around.
+* ``logistic_mbe`` is the multiplier bootstrap for a model without a posterior: B replicates learn from the same
+  samples, each with random weights of its own on the reward and on pseudo-rewards 1 and 0 at the same features, and one
+  of them, drawn at every pull, acts greedily. Wan, Wei, Kveton and Song (2023), "Multiplier bootstrap-based
+  exploration". A weight is drawn once, when its sample arrives, so that decisions are correlated; the weights are
+  ``1 +- sigma`` with equal chances, which have the mean and deviation asked for and never turn a sample around.
 """
 
 import flax.struct

@@ -62,6 +62,11 @@ ROOT = Path(__file__).parents[2]
         pytest.param(
             "sparse_misspecified_bandits.py", {"sparse_misspecified_bandits"}, id="bandits_sparse_misspecified"
         ),
+        pytest.param(
+            "multiplier_bootstrap.py",
+            {"mbe_bandit_bench", "mbe_unknown_noise", "mbe_logistic"},
+            id="bandits_multiplier_bootstrap",
+        ),
         pytest.param("uniform_ten.py", {"uniform_ten"}, id="bandits_uniform_ten"),
         pytest.param(
             "structured_bandits.py", {"zooming", "lagrange_bwk", "ucb_bwk", "comb_ucb"}, id="bandits_structured"
