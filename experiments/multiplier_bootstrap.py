@@ -6,7 +6,7 @@ Wan, Wei, Kveton and Song (2023), "Multiplier bootstrap-based exploration". Thre
 * ten Gaussian arms, means uniform in [0, 1], 2,000 pulls, standard deviation 0.25, 1 or 2, against Gaussian Thompson
   sampling that is told 1, and that is told the truth; MBE is told nothing, and once more without pseudo-rewards;
 * five arms with log-odds linear in ten features, 2,000 pulls: an ensemble of 32 logistic regressions against Thompson
-  sampling by Laplace's approximation, each with the best of three settings for seeds 10,000 to 10,049 (``--tune``).
+  sampling by Laplace's approximation, each with the best of four settings for seeds 10,000 to 10,049 (``--tune``).
 
 Criteria, written before the run, one ledger entry each, on seeds 0 to 999 (the third: 0 to 199); a run fails when it
 does not play the best arm in the second half:
@@ -39,8 +39,8 @@ from purejaxexplore.runner.cache import enable_compilation_cache
 NOISES = (0.25, 1.0, 2.0)
 TUNING_SEEDS = range(10_000, 10_050)
 SOURCE = "Wan, Wei, Kveton and Song (2023), Multiplier bootstrap-based exploration"
-GRID = {"Laplace Thompson": (0.25, 0.5, 1.0), "MBE, 32 regressions": (0.1, 0.25, 0.5)}
-CHOSEN = {"Laplace Thompson": 0.5, "MBE, 32 regressions": 0.25}
+GRID = {"Laplace Thompson": (0.1, 0.25, 0.5, 1.0), "MBE, 32 regressions": (0.02, 0.1, 0.25, 0.5)}
+CHOSEN = {"Laplace Thompson": 0.1, "MBE, 32 regressions": 0.1}
 CRITERIA = {
     "mbe_bandit_bench": "mean regret <= 0.95 of Beta Thompson's on both hard presets, failures <= 0.01",
     "mbe_unknown_noise": "regret <= 2.2 times that of Thompson told the truth at every noise, failures <= 0.03; told 1"
