@@ -74,6 +74,7 @@ from purejaxexplore.bandits.logistic import LogisticMBEConfig, LogisticThompsonC
 from purejaxexplore.bandits.lucb import LUCBConfig, kl_lucb_config, lucb
 from purejaxexplore.bandits.mbe import MBEConfig, mbe
 from purejaxexplore.bandits.neural import NeuralConfig, neural_thompson, neural_ucb
+from purejaxexplore.bandits.off_policy import OffPolicyValue, off_policy_value
 from purejaxexplore.bandits.policy import Aux, Policy
 from purejaxexplore.bandits.relaxing import ChebCBConfig, cheb_cb, in_bins, scaled_tsallis_inf
 from purejaxexplore.bandits.repeated_exposure import RepeatedExposureConfig, repeated_exposure
@@ -84,6 +85,7 @@ from purejaxexplore.bandits.restless import (
     restless_static,
     restless_whittle,
 )
+from purejaxexplore.bandits.self_play import duality_gap, player_spec, self_play
 from purejaxexplore.bandits.sequential_halving import SequentialHalvingConfig, sequential_halving
 from purejaxexplore.bandits.sequoia import SequoiaConfig, sequoia
 from purejaxexplore.bandits.sparse_elimination import SparseEliminationConfig, sparse_elimination
@@ -113,20 +115,20 @@ __all__ = [
     "FeedbackGraphConfig", "GPThompsonConfig", "GPUCBConfig", "GaussianThompsonConfig", "GenerationsConfig",
     "HiddenExplorationConfig", "History", "IDSConfig", "ImitationConfig", "KLUCBConfig", "KnapsackConfig", "LUCBConfig",
     "LinUCBConfig", "LinearThompsonConfig", "LogisticMBEConfig", "LogisticThompsonConfig", "MBEConfig", "MOSSConfig",
-    "NetworkRegressorConfig", "NeuralConfig", "OFULConfig", "Policy", "RepeatedExposureConfig",
+    "NetworkRegressorConfig", "NeuralConfig", "OFULConfig", "OffPolicyValue", "Policy", "RepeatedExposureConfig",
     "SequentialHalvingConfig", "SequoiaConfig", "SlidingWindowUCBConfig", "SparseEliminationConfig", "SquareCBConfig",
     "SuccessiveEliminationConfig", "TrackAndStopConfig", "Trajectory", "UCB1Config", "UCBVConfig", "Whittle",
     "ZoomingConfig", "aegis", "arm_summary", "bandit", "batched", "bayes_opt", "bayes_ucb", "beta_thompson", "cheb_cb",
     "collect", "comb_ucb1", "contextual_double_design", "decaying_epsilon_greedy", "delayed", "discounted_ucb",
-    "discretised", "double_design", "epsilon_greedy", "epsilon_greedy_rule", "exp3", "exp3_ex", "exp3_g", "exp3_ix",
-    "exp3_s", "exp3_set", "exp4", "expected_improvement", "explore_first", "gaussian_thompson", "generations",
-    "gp_thompson", "gp_ucb", "greedy_values", "hedge", "hidden_exploration", "ids", "imed", "imitate", "imitated",
-    "in_bins", "in_blocks", "inverse_gap_rule", "kl_lucb_config", "kl_ucb", "lagrange_bwk", "lin_ucb",
+    "discretised", "double_design", "duality_gap", "epsilon_greedy", "epsilon_greedy_rule", "exp3", "exp3_ex", "exp3_g",
+    "exp3_ix", "exp3_s", "exp3_set", "exp4", "expected_improvement", "explore_first", "gaussian_thompson",
+    "generations", "gp_thompson", "gp_ucb", "greedy_values", "hedge", "hidden_exploration", "ids", "imed", "imitate",
+    "imitated", "in_bins", "in_blocks", "inverse_gap_rule", "kl_lucb_config", "kl_ucb", "lagrange_bwk", "lin_ucb",
     "lin_ucb_support", "linear_thompson", "load_trajectories", "logistic_mbe", "logistic_thompson", "lucb", "mbe",
-    "moss", "myopic", "network_regressor", "neural_thompson", "neural_ucb", "oful", "random_search", "randomly_delayed",
-    "relaxed_bound", "repeated_exposure", "restless_myopic", "restless_random", "restless_sampled", "restless_static",
-    "restless_whittle", "ridge_regressor", "rounded_cycles", "save_trajectories", "scaled_tsallis_inf",
-    "scoring_policy", "sequential_halving", "sequoia", "sets_as_arms", "single_arms", "sliding_window_ucb",
-    "sparse_elimination", "square_cb", "successive_elimination", "track_and_stop", "tsallis_inf", "ucb1", "ucb_bwk",
-    "ucb_support", "ucb_tuned", "ucb_v", "whittle_index", "zooming",
+    "moss", "myopic", "network_regressor", "neural_thompson", "neural_ucb", "off_policy_value", "oful", "player_spec",
+    "random_search", "randomly_delayed", "relaxed_bound", "repeated_exposure", "restless_myopic", "restless_random",
+    "restless_sampled", "restless_static", "restless_whittle", "ridge_regressor", "rounded_cycles", "save_trajectories",
+    "scaled_tsallis_inf", "scoring_policy", "self_play", "sequential_halving", "sequoia", "sets_as_arms", "single_arms",
+    "sliding_window_ucb", "sparse_elimination", "square_cb", "successive_elimination", "track_and_stop", "tsallis_inf",
+    "ucb1", "ucb_bwk", "ucb_support", "ucb_tuned", "ucb_v", "whittle_index", "zooming",
 ]  # fmt: skip
