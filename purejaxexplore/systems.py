@@ -115,7 +115,7 @@ SYSTEMS: dict[str, tuple[str, str]] = {
         "purejaxexplore.learners.rep_rl",
         "RepES: an evolution strategy that also follows a linear bandit over a learnt embedding of policies",
     ),
-    "self_play": ("purejaxexplore.bandits.self_play", "two bandit learners against each other in a zero-sum matrix game"),
+    "self_play": ("purejaxexplore.bandits.self_play", "two bandit learners in a zero-sum matrix game"),
     "sequoia": (
         "purejaxexplore.bandits.sequoia",
         "SEQUOIA: Q-learning for restless arms, with an exact maximum over combinatorial actions",
