@@ -36,7 +36,9 @@ POLICIES = {
 }
 
 
-@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize(
+    "policy", [pytest.param(name, marks=[pytest.mark.slow] * name.endswith("network")) for name in POLICIES]
+)
 def test_contract(policy):
     world = WORLDS["disjoint"]
     check_algorithm(b.bandit(POLICIES[policy](world.spec), world, pulls=2), num_steps=3)
@@ -142,6 +144,7 @@ def regrets():
     return {name: float(final(policy)) for name, policy in chosen.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", ["lin_ucb", "oful", "linear_thompson", "square_cb"])
 def test_learns_a_linear_world(policy, regrets):
     assert regrets[policy] < 0.25 * regrets["uniform"]

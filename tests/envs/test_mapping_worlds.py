@@ -207,6 +207,7 @@ def test_every_cell_is_handed_over_once(team):
     np.testing.assert_allclose(reward, np.asarray(info["rewards"]).mean(1), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_rock_weakens_the_radio():
     rocks = jnp.zeros((9, 9), bool).at[2:7, 4].set(True)
     y, x = jnp.array([4, 4, 0]), jnp.array([1, 7, 4])

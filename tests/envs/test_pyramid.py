@@ -388,6 +388,7 @@ def test_shrunk_pictures_equal_the_shrunk_frame(game):
     assert len(np.unique(states.room)) == 24
 
 
+@pytest.mark.slow
 def test_small_pictures_are_made_anew_by_every_program(game):
     """What they keep between programs is no part of one."""
     pyramid_shrunk.small.cache_clear()

@@ -227,6 +227,7 @@ def test_navix_refuses_unknown_observations():
         envs.make("navix/Navix-Empty-5x5-v0", observation="pixels")
 
 
+@pytest.mark.slow
 def test_xminigrid_success_time_limit_and_reward():
     env, params = envs.make("xminigrid/MiniGrid-Empty-5x5")
 

@@ -110,6 +110,7 @@ def test_a_discrete_world_is_explored_to_its_end():
     assert (jnp.abs(state.reservoir.payload.observation[:, 0] - state.reservoir.payload.before[:, 0]) <= 1).all()
 
 
+@pytest.mark.slow
 def test_rare_states_are_explored_further_than_any():
     """The mechanism, on a long corridor: exploring from the rarest of the stored states gets further than from any."""
 

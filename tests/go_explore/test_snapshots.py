@@ -123,6 +123,7 @@ def test_contract(line):
     check_algorithm(snapshot_rl(ObserveStateId(env), params, snapshots, tiny), num_steps=1)
 
 
+@pytest.mark.slow
 def test_starts_return_to_the_environments_own_and_learning_goes_on(line):
     env, params, snapshots = line
     algorithm = snapshot_rl(ObserveStateId(env), params, snapshots, SMALL)

@@ -46,11 +46,11 @@ def has_not_moved_yet(metrics):
     return abs(metrics["approx_kl"]) < 1e-6 and metrics["clip_fraction"] == 0 and abs(metrics["policy_loss"]) < 1e-5
 
 
-@pytest.mark.slow
 def test_contract_plain(cartpole):
     check_algorithm(ppo(*cartpole, TINY))
 
 
+@pytest.mark.slow
 def test_contract_with_two_bonuses(corridor):
     check_algorithm(ppo(*corridor, TINY, streams=BOTH))
 

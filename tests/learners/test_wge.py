@@ -149,6 +149,7 @@ def test_contract_of_actor_critic_alone(form, demos):
     check_algorithm(wge(*form, demos[1], TINY.replace(num_explore=0)))
 
 
+@pytest.mark.slow
 def test_exploration_within_a_lattice_succeeds_and_the_policy_learns_from_it(form, demos):
     """Uniform actions submit a right page once in 4,000 episodes."""
     env, _ = form
