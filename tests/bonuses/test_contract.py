@@ -48,8 +48,8 @@ def make_steps(corridor):
     return random_steps(*corridor)
 
 
-DEAR = {"apt", "byol_explore", "diayn", "disagreement", "drnd", "girm", "ngu", "rdd", "ride"}
-"""The nine that take longest; these are checked by ``make test-all``."""
+DEAR = {"apt", "byol_explore", "diayn", "disagreement", "drnd", "girm", "icm", "ngu", "novel_d", "rdd", "ride"}
+"""The eleven that take longest; these are checked by ``make test-all``."""
 
 
 @pytest.mark.parametrize(

@@ -19,8 +19,8 @@ from purejaxexplore.testing import check_environment
     "name, options",
     [
         ("MarsGrid", {"size": 9, "num_levels": 2, "collision": "crash"}),
-        ("MarsTeam", {"size": 15, "ground": "rocks", "num_levels": 2}),
-        ("SemanticHouse", {"side": 23, "num_levels": 2}),
+        pytest.param("MarsTeam", {"size": 15, "ground": "rocks", "num_levels": 2}, marks=pytest.mark.slow),
+        pytest.param("SemanticHouse", {"side": 23, "num_levels": 2}, marks=pytest.mark.slow),
     ],
 )
 def test_contract(name, options):

@@ -78,7 +78,8 @@ def generations(aim):
     return {selection: live(selection) for selection in SELECTIONS}
 
 
-@pytest.mark.parametrize("selection", ["reward", pytest.param("novelty", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("selection", SELECTIONS)
 def test_contract(corridor, selection):
     config = SMALL.replace(population=4, num_parents=2, num_episodes=2)
     check_algorithm(deep_ga(*corridor, config, selection=selection))

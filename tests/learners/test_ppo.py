@@ -115,6 +115,7 @@ def test_images_through_the_cnn():
     assert jax.tree.all(jax.tree.map(lambda a, b: not np.array_equal(a, b), *trunk))
 
 
+@pytest.mark.slow
 def test_learned_noise_lasts_for_a_rollout_and_its_update(corridor):
     (fresh, once, _), metrics = two_iterations(ppo(*corridor, ONE_BATCH.replace(noisy=True, noise_scale=2.0)))
     assert all(has_not_moved_yet(one) for one in metrics)  # the update sees the draw that acted
