@@ -40,7 +40,7 @@ from purejaxexplore.envs.wrappers import Scale
 from purejaxexplore.learners.ddpg import ddpg
 from purejaxexplore.learners.ddpg_config import DDPGConfig
 from purejaxexplore.learners.dqn import DQNConfig, dqn
-from purejaxexplore.learners.evaluation import greedy_values, with_evaluation
+from purejaxexplore.learners.evaluation import greedy_policy, with_evaluation
 from purejaxexplore.learners.explorers import uniform_mixture
 from purejaxexplore.learners.plasticity import Plasticity, adaptive_replay_ratio
 from purejaxexplore.nets import MLP
@@ -109,7 +109,7 @@ def agent(env, env_params, task: str, number: jax.Array, iterations: int) -> Alg
     if task == "Acrobot":
         config = DQNConfig(**SHARED, target_period=1.0, target_rate=0.005, num_warmup_steps=64)
         algorithm = dqn(env, env_params, config, explorer=uniform_mixture(0.1), plasticity=rule)
-        policy = greedy_values(env, env_params, config)
+        policy = greedy_policy(env, env_params, config)
     else:
         config = DDPGConfig(**SHARED, noise_steps=10_000.0, num_warmup_steps=64)
         algorithm = ddpg(env, env_params, config, plasticity=rule)

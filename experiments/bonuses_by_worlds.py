@@ -251,7 +251,7 @@ def draw(table: dict[str, dict[str, dict]], path: Path) -> None:
         figure.savefig(path, dpi=200)
 
 
-def written(table: dict[str, dict[str, dict]]) -> str:
+def markdown(table: dict[str, dict[str, dict]]) -> str:
     """The same numbers as a Markdown table: share of seeds that solved a world, and coverage."""
 
     def cell(row: dict | None, measure: str) -> str:
@@ -383,7 +383,7 @@ def main(args: Args) -> None:
             )
     args.results.mkdir(parents=True, exist_ok=True)
     draw(table, args.results / "bonuses_by_worlds.png")
-    (args.results / "bonuses_by_worlds.md").write_text(written(table))
+    (args.results / "bonuses_by_worlds.md").write_text(markdown(table))
     print("written:", args.results / "bonuses_by_worlds.png", "and .md")
     if args.smoke or args.first_seed + args.seeds > 1000:
         return

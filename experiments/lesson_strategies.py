@@ -39,7 +39,7 @@ from purejaxexplore.algorithm import Algorithm
 from purejaxexplore.analysis.style import FULL_WIDTH
 from purejaxexplore.bonuses.rnd import RNDConfig, rnd
 from purejaxexplore.learners.dqn import DQNConfig, dqn
-from purejaxexplore.learners.evaluation import Policy, greedy_values, with_evaluation
+from purejaxexplore.learners.evaluation import Policy, greedy_policy, with_evaluation
 from purejaxexplore.learners.explorers import ez_greedy, uniform_mixture
 from purejaxexplore.learners.lesson import LessonConfig, lesson
 from purejaxexplore.learners.streams import Stream
@@ -117,7 +117,7 @@ def arms(task: str) -> dict[str, Callable[[Setting], Algorithm]]:
     def by_dqn(explorer, *streams):
         config = DQNConfig(**SHARED)
         algorithm = dqn(env, params, config, streams=streams, explorer=explorer)
-        return evaluated(algorithm, greedy_values(env, params, config, len(streams)))
+        return evaluated(algorithm, greedy_policy(env, params, config, len(streams)))
 
     def by_options(**settings):
         config = LessonConfig(**SHARED, **settings)

@@ -4,7 +4,9 @@ A log holds contexts, the action ``a`` taken with probability ``p(a | x)``, and 
 to be valued and ``w = pi(a | x) / p(a | x)``:
 
     direct         mean of sum_a pi(a | x) m(x, a)                    as good as the model m
-    ips            mean of w r                                        unbiased; Horvitz and Thompson (1952)
+    ips            mean of w r                                        unbiased; Horvitz and Thompson (1952), "A
+                                                                      generalization of sampling without replacement
+                                                                      from a finite universe"
     snips          sum of w r / sum of w                              small bias, far less variance; Swaminathan and
                                                                       Joachims (2015), "The self-normalized estimator
                                                                       for counterfactual learning"
@@ -58,7 +60,7 @@ def off_policy_value(
         most: weights are cut at this, above 0; below infinity the estimates are biased.
 
     Raises:
-        ValueError: shapes disagree, a probability is out of range, or ``most`` is not positive.
+        ValueError: shapes disagree, an action or a probability is out of range, or ``most`` is not positive.
     """
     n, K = jnp.shape(target) if jnp.ndim(target) == 2 else (None, None)
     shapes = {"action": jnp.shape(action), "reward": jnp.shape(reward), "logged": jnp.shape(logged)}
@@ -69,6 +71,12 @@ def off_policy_value(
     require_between(float(np.finfo(np.float32).tiny), np.inf, most=most)
     if not isinstance(logged, jax.core.Tracer) and not np.all((np.asarray(logged) > 0) & (np.asarray(logged) <= 1)):
         raise ValueError("logged: expected probabilities in (0, 1]; actions that cannot be logged cannot be valued")
+    if not isinstance(target, jax.core.Tracer):
+        shares = np.asarray(target)
+        if not np.all(shares >= 0) or not np.allclose(shares.sum(1), 1.0, atol=1e-3):
+            raise ValueError("target: expected probabilities that sum to 1 for every pull")
+    if not isinstance(action, jax.core.Tracer) and not np.all((np.asarray(action) >= 0) & (np.asarray(action) < K)):
+        raise ValueError(f"action: expected numbers from 0 to {K - 1}")
     model = jnp.zeros((n, K)) if model is None else model
     rows = jnp.arange(n)
     weight = jnp.minimum(target[rows, action] / logged, most)

@@ -33,10 +33,12 @@ class SelfPlayState(NamedTuple):
 
 
 def duality_gap(payoff: jax.Array, counts: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """``(gap f32[], the row player's regret f32[], the column player's f32[])`` of plays ``counts`` i32[K, L]."""
-    earned = (payoff * counts).sum()
-    row = (payoff @ counts.sum(0)).max() - earned
-    column = earned - (counts.sum(1) @ payoff).min()
+    """``(gap f32[], the row player's regret f32[], the column player's f32[])`` of plays ``counts`` i32[K, L].
+
+    Differences of payoffs are summed, not payoffs: the two sums of a long game would agree in nearly all digits.
+    """
+    row = (counts * (payoff[:, None] - payoff)).sum((1, 2)).max()
+    column = (counts[..., None] * (payoff[..., None] - payoff[:, None])).sum((0, 1)).max()
     return (row + column) / jnp.maximum(counts.sum(), 1), row, column
 
 

@@ -27,7 +27,7 @@ def with_evaluation(
     Args:
         algorithm: any learner.
         env, env_params: the world of the episodes.
-        policy: ``(state, observations) -> actions``, such as :func:`greedy_values`.
+        policy: ``(state, observations) -> actions``, such as :func:`greedy_policy`.
         num_episodes, num_steps: static.
 
     Raises:
@@ -47,7 +47,7 @@ def with_evaluation(
     return algorithm._replace(evaluate=evaluate)
 
 
-def greedy_values(env, env_params, config: DQNConfig, num_streams: int = 1) -> Policy:
+def greedy_policy(env, env_params, config: DQNConfig, num_streams: int = 1) -> Policy:
     """The greedy policy of DQN's values of its first stream, the heads of an ensemble averaged.
 
     Args:

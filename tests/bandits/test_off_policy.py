@@ -45,6 +45,8 @@ def test_bad_logs_are_refused_in_one_line():
         r"expected \[n, K\]": lambda: off_policy_value(log[0], jnp.ones(3), *log[2:]),
         r"model \(3, 2\)": lambda: off_policy_value(*log, jnp.ones((3, 2))),
         r"logged: expected probabilities in \(0, 1\]": lambda: off_policy_value(*log[:2], jnp.zeros(2), log[3]),
+        "target: expected probabilities that sum to 1": lambda: off_policy_value(*log[:3], jnp.ones((2, 3))),
+        "action: expected numbers from 0 to 2": lambda: off_policy_value(jnp.array([0, 3]), *log[1:]),
         "most": lambda: off_policy_value(*log, most=0.0),
     }
     for message, build in cases.items():

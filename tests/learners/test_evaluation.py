@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import pytest
 
 from purejaxexplore.learners.dqn import DQNConfig, dqn
-from purejaxexplore.learners.evaluation import greedy_values, with_evaluation
+from purejaxexplore.learners.evaluation import greedy_policy, with_evaluation
 from purejaxexplore.testing.trees import quick_jit
 
 CONFIG = DQNConfig(
@@ -18,7 +18,7 @@ def test_the_greedy_policy_is_judged(corridor):
     env, params = corridor
     params = params.replace(random_start=False)
     learner = dqn(env, params, CONFIG)
-    algorithm = with_evaluation(learner, env, params, greedy_values(env, params, CONFIG), 3, 5)
+    algorithm = with_evaluation(learner, env, params, greedy_policy(env, params, CONFIG), 3, 5)
     state = jax.eval_shape(algorithm.init, jax.random.key(0))
     blank = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), state.params)
     evaluate = quick_jit(lambda params: algorithm.evaluate(jax.random.key(0), state._replace(params=params)))
@@ -34,9 +34,9 @@ def test_the_greedy_policy_is_judged(corridor):
 @pytest.mark.parametrize("numbers, message", [((0, 5), "num_episodes=0"), ((3, 0), "num_steps=0")])
 def test_an_evaluation_of_nothing_is_refused(corridor, numbers, message):
     with pytest.raises(ValueError, match=message):
-        with_evaluation(dqn(*corridor, CONFIG), *corridor, greedy_values(*corridor, CONFIG), *numbers)
+        with_evaluation(dqn(*corridor, CONFIG), *corridor, greedy_policy(*corridor, CONFIG), *numbers)
 
 
 def test_values_with_a_prior_are_refused(corridor):
     with pytest.raises(ValueError, match="prior_scale=1.0: expected 0, values without a prior"):
-        greedy_values(*corridor, CONFIG.replace(prior_scale=1.0))
+        greedy_policy(*corridor, CONFIG.replace(prior_scale=1.0))
