@@ -22,6 +22,9 @@ written before any judged run (tuning seeds 1000 to 1002, judging seeds 0 to 29,
   Fisher's exact test p < 0.01;
 * RIDE and NovelD, in Resampled: a higher mean success over training than RND, by the 95 % interval of the paired
   difference;
+* the same two without their factor of the episode's visits, in Resampled: their mean success over training is at least
+  20 % lower than with it, 95 % interval of the paired difference below 0 (Henaff et al. 2023, "A study of global and
+  episodic bonuses for exploration in contextual MDPs");
 * counts of the episode and of the lifetime: which of them succeeds more often over the training depends on whether the
   doors move, the difference (episodic less lifelong) is larger in Resampled than in RoomChain, 95 % interval above 0;
 * NGU, in RoomChain and in Resampled: its share of seeds is at least that of either of its factors alone, RND and
@@ -31,7 +34,7 @@ written before any judged run (tuning seeds 1000 to 1002, judging seeds 0 to 29,
 * the error of the reward model has nothing to find where rewards do not change, and DIAYN is not meant to: both are
   shown and not judged.
 
-    python experiments/bonuses_by_worlds.py --worlds RoomChain --bonuses rnd e3b
+    python experiments/bonuses_by_worlds.py --worlds RoomChain --bonuses rnd e3b    # names of the list, or of VARIANTS
     python experiments/bonuses_by_worlds.py --out runs/bonuses_by_worlds    # all: some hours on two CPU cores
     python experiments/bonuses_by_worlds.py --smoke    # seconds
 """
@@ -75,7 +78,12 @@ class World(NamedTuple):
 
 
 MOVING = {"num_rooms": 6, "size": 4, "resample": True}
-LAYOUTS = ("rnd", "counts", "counts_lifelong", "pseudo_counts", "ngu", "ride", "novel_d", "e3b")
+FACTORED = {"ride": "ride_no_visits", "novel_d": "novel_d_no_visits"}
+"""Bonuses with a factor of the episode's visits -> the same without it."""
+
+LAYOUTS = (
+    "rnd", "counts", "counts_lifelong", "pseudo_counts", "ngu", "ride", "novel_d", "e3b", *FACTORED.values()
+)  # fmt: skip
 WORLDS = {
     "RoomChain": World("RoomChain", {"num_rooms": 6, "size": 4}),
     "KeyRooms": World("KeyRooms", {"num_rooms": 2, "num_keys": 1}),
@@ -83,7 +91,10 @@ WORLDS = {
     "Noisy": World("RoomChain", MOVING, bonuses=("e3b", "pseudo_counts", "simhash")),
     "DeepSea": World("gymnax/DeepSea-bsuite", {"size": 20}, 150_000),
 }
-VARIANTS = {"counts_lifelong": ("counts", {"episodic": False})}
+VARIANTS = {
+    "counts_lifelong": ("counts", {"episodic": False}),
+    **{without: (name, {"episodic": False}) for name, without in FACTORED.items()},
+}
 """Further arms: name -> (bonus, settings)."""
 
 EXTRINSIC = Stream("extrinsic", gamma=0.999, lam=0.95, coef=2.0)
@@ -99,8 +110,9 @@ better than 0.1, and 0.01 not for BYOL-Explore, whose models are slow); 1 for ot
 
 EPISODIC = (
     "counts", "coverage_gain", "e3b", "information_gain", "novel_d", "pseudo_counts", "ride", "sofe", "state_entropy",
+    *FACTORED.values(),
 )  # fmt: skip
-"""Bonuses whose returns end with the episode, as their memory does."""
+"""Bonuses whose returns end with the episode, as their memory does (and what is compared with them alone)."""
 
 LOOKS = {
     "solved": ("Seeds that solve it", "o", PALETTE[0], -0.14),
@@ -108,7 +120,7 @@ LOOKS = {
 }
 """Measure -> (label, marker, colour, offset in its row)."""
 
-NOT_JUDGED = ("diayn", "reward_model")
+NOT_JUDGED = ("diayn", "reward_model", *FACTORED.values())
 COMMON = "RoomChain: solved by >= 60 % of seeds and by <= 20 % of those of PPO without bonus, Fisher p < 0.01"
 
 
@@ -297,6 +309,21 @@ def verdicts(table: dict[str, dict[str, dict]], seeds: int) -> list[dict[str, An
                 "effect": effect,
                 "statistic": "paired difference (IQM) of the share of successful episodes, against RND",
                 "holds": effect.low > 0,
+            })  # fmt: skip
+    for name, without in FACTORED.items():
+        if {name, without} <= set(moved):
+            full, rest = moved[name]["success"], moved[without]["success"]
+            effect = analysis.paired_bootstrap(rest, full)
+            found.append({
+                "name": f"bonus_{without}",
+                "world": "Resampled",
+                "claim": f"Where doors move in every episode {name} needs its factor of the episode's visits.",
+                "criterion": "Resampled: mean success over training without the factor <= 0.8 of that with it, 95 % "
+                "interval of the paired difference below 0",
+                "effect": effect,
+                "statistic": "paired difference (IQM) of the share of successful episodes, without the factor less "
+                f"with it; means {rest.mean():.3f} and {full.mean():.3f}",
+                "holds": effect.high < 0 and rest.mean() <= 0.8 * full.mean(),
             })  # fmt: skip
     kinds = {"counts", "counts_lifelong"}
     if kinds <= set(moved) & set(chain):

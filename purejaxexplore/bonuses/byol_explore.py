@@ -45,6 +45,7 @@ class BYOLExploreConfig:
     gru_size: of both recurrent cores (256 in the paper).
     hidden_sizes: of the encoder and of the predictor h.
     num_epochs, num_minibatches: of the fit to each rollout; a minibatch holds whole environments.
+    prioritise: whether only what exceeds the average is paid; False pays raw / sig, the paper's ablation.
     """
 
     num_actions: int = struct.field(pytree_node=False)
@@ -57,6 +58,7 @@ class BYOLExploreConfig:
     hidden_sizes: tuple[int, ...] = struct.field(pytree_node=False, default=(64,))
     num_epochs: int = struct.field(pytree_node=False, default=4)
     num_minibatches: int = struct.field(pytree_node=False, default=1)
+    prioritise: bool = struct.field(pytree_node=False, default=True)
 
 
 class BYOLLearned(NamedTuple):
@@ -90,10 +92,18 @@ class Sequences(NamedTuple):
 def cosine_loss(prediction: jax.Array, target: jax.Array) -> jax.Array:
     """``|p/|p| - w/|w||^2 = 2 - 2 cos``, in [0, 4], over the last axis; finite for vectors of length 0."""
 
-    def direction(v):
-        return v * jax.lax.rsqrt(jnp.square(v).sum(-1, keepdims=True) + 1e-8)
-
     return jnp.square(direction(prediction) - direction(target)).sum(-1)
+
+
+def direction(v: jax.Array) -> jax.Array:
+    """``v/|v|`` over the last axis, f32[..., d]; about 0 for vectors of length 0."""
+    return v * jax.lax.rsqrt(jnp.square(v).sum(-1, keepdims=True) + 1e-8)
+
+
+def spread(latents: jax.Array) -> jax.Array:
+    """Variance of the latents' directions, f32[..., d] -> f32[] in [0, 1]: 0 where all have collapsed to one."""
+    unit = direction(latents).reshape((-1, latents.shape[-1]))
+    return jnp.square(unit - unit.mean(0)).sum(-1).mean()
 
 
 def spans(done: jax.Array, horizon: int) -> jax.Array:
@@ -121,6 +131,9 @@ def per_observation(losses: jax.Array, valid: jax.Array) -> jax.Array:
 
 def byol_explore(config: BYOLExploreConfig) -> Bonus:
     """The bonus; it needs the whole rollout, so ``score`` gives zeros and ``shape`` the rewards.
+
+    Its metrics are ``prediction_loss`` (mean of the fit to the newest rollout, in [0, 4]) and ``feature_variance``
+    (:func:`spread` of the slow encoder's latents of it after the fit).
 
     Raises:
         ValueError: a size is not positive, or a number is out of its range.
@@ -197,7 +210,8 @@ def byol_explore(config: BYOLExploreConfig) -> Bonus:
         sigma = jnp.sqrt(jnp.maximum(second / start - jnp.square(mean), 0.0) + 1e-8)
         obs = merge_moments(norm.obs, flat_steps(batch.steps.next_obs))
         norm = BYOLNorm(obs, first, second, start, norm.lanes)
-        return state._replace(norm=norm, t=state.t + 1), jnp.maximum((raw - mean) / sigma, 0.0)
+        paid = jnp.maximum(raw - mean, 0.0) if config.prioritise else raw
+        return state._replace(norm=norm, t=state.t + 1), paid / sigma
 
     def update(key, state, batch):
         seq = sequences(state.norm.obs, batch.steps)
@@ -218,6 +232,7 @@ def byol_explore(config: BYOLExploreConfig) -> Bonus:
 
         lanes = jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1), seq)
         learn, losses = minibatch_epochs(key, step, state.learn, lanes, config.num_epochs, config.num_minibatches)
-        return state._replace(learn=learn), {"prediction_loss": losses.mean()}
+        variance = spread(encoder.apply(learn.target, seq.next_x))
+        return state._replace(learn=learn), {"prediction_loss": losses.mean(), "feature_variance": variance}
 
     return Bonus(init, lambda state: observe_nothing(state.norm.lanes.shape[0]), score, shape, update)

@@ -27,11 +27,13 @@ class NovelDConfig:
     num_states: size of the table of visits.
     alpha: weight of the novelty that a step leaves, [0, 1].
     rnd: of the novelty, with its scaling.
+    episodic: whether only the first visit of an episode is paid; False is the ablation without that factor.
     """
 
     num_states: int = struct.field(pytree_node=False)
     alpha: float = 0.5
     rnd: RNDConfig = RNDConfig()
+    episodic: bool = struct.field(pytree_node=False, default=True)
 
 
 def novel_d(config: NovelDConfig, groups: np.ndarray | None = None) -> Bonus:
@@ -55,7 +57,8 @@ def novel_d(config: NovelDConfig, groups: np.ndarray | None = None) -> Bonus:
         _, reached = novelty.score(key_to, state, step)
         _, left = novelty.score(key_from, state, step._replace(next_obs=step.obs))
         state, first = visits.score(key_visits, state, step)
-        return state, jnp.maximum(reached - config.alpha * left, 0.0) * first
+        gain = jnp.maximum(reached - config.alpha * left, 0.0)
+        return state, gain * first if config.episodic else gain
 
     def update(key, state, batch):
         key_coin, key_fit = jax.random.split(key)

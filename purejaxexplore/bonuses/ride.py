@@ -38,6 +38,7 @@ class RIDEConfig:
     hidden_sizes: of the encoder, the inverse and the forward model.
     num_epochs, num_minibatches: of the fit to each rollout.
     normalise: whether rewards are scaled.
+    episodic: whether visits of the episode divide them; False is the ablation without that factor.
     """
 
     num_actions: int = struct.field(pytree_node=False)
@@ -51,6 +52,7 @@ class RIDEConfig:
     num_epochs: int = struct.field(pytree_node=False, default=1)
     num_minibatches: int = struct.field(pytree_node=False, default=4)
     normalise: bool = struct.field(pytree_node=False, default=True)
+    episodic: bool = struct.field(pytree_node=False, default=True)
 
 
 def ride(config: RIDEConfig, groups: np.ndarray | None = None) -> Bonus:
@@ -81,7 +83,8 @@ def ride(config: RIDEConfig, groups: np.ndarray | None = None) -> Bonus:
         params = state.learn.params["inverse"]
         phi, next_phi = (idm.encode(params, whiten(state.norm.obs, o)) for o in (step.obs, step.next_obs))
         state, rarity = visits.score(key, state, step)
-        return state, jnp.linalg.norm(next_phi - phi, axis=-1) * rarity
+        moved = jnp.linalg.norm(next_phi - phi, axis=-1)
+        return state, moved * rarity if config.episodic else moved
 
     def shape(state, raw, batch):
         norm, reward = scale_rewards(state.norm, raw, batch, config.gamma, config.normalise)

@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 from rollouts import batch_of, walk_of
 
-from purejaxexplore.bonuses.byol_explore import BYOLExploreConfig, byol_explore, cosine_loss, per_observation, spans
+from purejaxexplore.bonuses.byol_explore import (
+    BYOLExploreConfig,
+    byol_explore,
+    cosine_loss,
+    per_observation,
+    spans,
+    spread,
+)
 
 T, N, D, K = 8, 2, 3, 3
 CONFIG = BYOLExploreConfig(
@@ -24,6 +31,14 @@ def test_the_loss_is_two_minus_two_cosines():
     cosine = (p * w).sum(-1) / np.linalg.norm(p, axis=-1) / np.linalg.norm(w, axis=-1)
     np.testing.assert_allclose(cosine_loss(p, w), 2 - 2 * cosine, rtol=1e-4)
     assert np.isfinite(jax.grad(lambda p: cosine_loss(p, jnp.ones(4)))(jnp.zeros(4))).all()
+
+
+def test_the_spread_of_directions_ignores_lengths_and_is_zero_where_all_point_one_way():
+    v = np.array([[[2.0, 0.0], [0.0, 5.0]], [[-1.0, 0.0], [0.0, -3.0]]], np.float32)
+    assert spread(v) == pytest.approx(1.0, abs=1e-4)  # four directions around the circle: their mean is 0
+    assert spread(v[:, :1]) == pytest.approx(1.0, abs=1e-4)
+    assert spread(np.abs(v)) == pytest.approx(0.5, abs=1e-4)
+    assert spread(np.outer(np.arange(1.0, 4.0), [3.0, 4.0])) == pytest.approx(0.0, abs=1e-4)
 
 
 def test_spans_end_with_the_step_that_ends_the_episode_and_with_the_rollout():
@@ -88,6 +103,18 @@ def test_rewards_are_what_exceeds_the_moving_average_in_standard_deviations(bonu
     assert state.norm.first / state.norm.start < 4.0 and state.t == 3
     constant = state._replace(norm=state.norm._replace(first=state.norm.first * 0 + 9.0))
     assert not np.any(shape(constant, rollout_of(5))[1])  # all below the average: nothing is paid
+
+
+def test_without_prioritisation_errors_below_the_average_are_paid_too(bonus, shape):
+    every = byol_explore(CONFIG.replace(prioritise=False))
+    steps = rollout_of(0)
+    state = bonus.init(jax.random.key(0), steps)
+    after, above = shape(state, steps)
+    _, paid = every.shape(state, jnp.zeros((T, N)), batch_of(steps))
+    mean = after.norm.first / after.norm.start
+    sigma = jnp.sqrt(after.norm.second / after.norm.start - mean**2 + 1e-8)
+    np.testing.assert_allclose(jnp.maximum(paid - mean / sigma, 0.0), above, rtol=1e-3, atol=1e-4)
+    assert (np.asarray(paid) > 0).all() and (np.asarray(above) == 0).any()
 
 
 @pytest.fixture(scope="module")

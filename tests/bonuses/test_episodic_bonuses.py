@@ -139,6 +139,8 @@ def test_ride_is_the_move_in_features_over_the_root_of_visits():
     moved = np.linalg.norm(embed(steps.next_obs) - embed(steps.obs), axis=-1)
     np.testing.assert_allclose(raw, moved / np.sqrt(visits), rtol=2e-3)
     assert visits.max() > 1
+    without = ride(RIDEConfig(2, 5, feature_dim=4, hidden_sizes=(6,), episodic=False))
+    np.testing.assert_allclose(score_rollout(jax.random.key(1), without, state, steps)[1], moved, rtol=2e-3)
 
 
 def test_rides_forward_loss_reaches_the_encoder():
@@ -166,6 +168,9 @@ def test_novel_d_pays_the_gain_in_novelty_at_first_visits(crossing):
     expected = np.maximum(np.asarray(reached) - 0.5 * np.asarray(left), 0) * (visits == 1)
     np.testing.assert_allclose(raw, expected, rtol=1e-3, atol=1e-5)
     assert (visits > 1).any() and (expected > 0).any()
+    without = novel_d(NovelDConfig(5, rnd=RND, episodic=False))
+    again = score_rollout(jax.random.key(1), without, state, steps)[1]
+    np.testing.assert_allclose(again, np.maximum(np.asarray(reached) - 0.5 * np.asarray(left), 0), rtol=1e-3, atol=1e-5)
     # A public port forgets the visits at the end of a rollout: the same states again must then pay nothing.
     shaped, _ = bonus.shape(after, raw, batch_of(steps))
     unended = steps._replace(terminated=jnp.zeros_like(steps.terminated))

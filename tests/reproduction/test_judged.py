@@ -96,10 +96,18 @@ ROOT = Path(__file__).parents[2]
         pytest.param("lesson_strategies.py", {"lesson_strategies"}, id="learners_lesson"),
         pytest.param("adaptive_replay.py", {"adaptive_replay"}, id="learners_adaptive_replay"),
         pytest.param("diayn_four_rooms.py", {"diayn_four_rooms"}, id="bonuses_diayn"),
+        pytest.param(
+            "byol_explore_rooms.py",
+            {f"byol_explore_{part}" for part in ("success", "learning", "noise", "collapse")},
+            id="bonuses_byol_explore",
+        ),
         pytest.param("noisy_tv_chain.py", {"noisy_tv_chain"}, id="bonuses_noisy_tv"),
         pytest.param(
             "bonuses_by_worlds.py",
-            {"bonus_rnd", "bonus_ride", "bonus_novel_d", "bonus_ngu", "bonus_counts_layouts", "bonus_e3b_noise"},
+            {
+                *("bonus_rnd", "bonus_ride", "bonus_novel_d", "bonus_ngu", "bonus_counts_layouts", "bonus_e3b_noise"),
+                *("bonus_ride_no_visits", "bonus_novel_d_no_visits"),
+            },
             id="bonuses_by_worlds",
         ),
     ],
