@@ -19,7 +19,7 @@ import jax.numpy as jnp
 from purejaxexplore.bandits.index import most_promising
 from purejaxexplore.bandits.policy import Aux, Policy, draw_arm, require_index_world, require_unit_values
 from purejaxexplore.blocks.arms import new_arms, see
-from purejaxexplore.blocks.gammas import beta_fixed
+from purejaxexplore.blocks.betas import beta_sample
 from purejaxexplore.checks import require_at_least
 from purejaxexplore.envs.bandits.world import Spec
 
@@ -49,7 +49,7 @@ def ids(spec: Spec, config: IDSConfig) -> Policy:
         good = jnp.clip(arms.total.value, 0.0, arms.n)
         a = jnp.broadcast_to(1 + good, (config.num_samples, spec.num_arms))
         b = jnp.broadcast_to(1 + arms.n - good, a.shape)
-        samples = jnp.where(observation.mask, beta_fixed(key_sample, a, b), -jnp.inf)
+        samples = jnp.where(observation.mask, beta_sample(key_sample, a, b), -jnp.inf)
         prob = least_ratio(*regret_and_information(samples))
         return draw_arm(jax.random.uniform(key_draw), prob), Aux(prob)
 

@@ -1,4 +1,4 @@
-"""Gamma and Beta samples by a fixed amount of work.
+"""Gamma samples by a fixed amount of work.
 
 The library's samplers loop until every lane has accepted, which under ``vmap`` over thousands of seeds takes as long
 as the unluckiest. Here each sample makes a fixed number of proposals of Marsaglia and Tsang (2000), "A simple method
@@ -33,9 +33,3 @@ def gamma_fixed(key: jax.Array, shape: jax.Array, tries: int = 2) -> jax.Array:
     for attempt in range(tries - 2, -1, -1):
         sample = jnp.where(good[attempt], cube[attempt], sample)
     return d * sample
-
-
-def beta_fixed(key: jax.Array, a: jax.Array, b: jax.Array, tries: int = 2) -> jax.Array:
-    """Beta(a, b) samples f32[...], for ``a`` and ``b`` of at least 1; the prior Beta(1, 1) guarantees it."""
-    both = gamma_fixed(key, jnp.stack([a, b]), tries)
-    return both[0] / (both[0] + both[1])

@@ -4,14 +4,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import special, stats
 
 from purejaxexplore.bandits.kl_ucb import beta_quantile
 from purejaxexplore.bandits.policy import draw_arm, first_argmax
 from purejaxexplore.bandits.tsallis_inf import tsallis_weights
 from purejaxexplore.blocks import divergences
 from purejaxexplore.blocks.arms import forget, new_arms, see
-from purejaxexplore.blocks.gammas import beta_fixed, gamma_fixed
+from purejaxexplore.blocks.betas import beta_log_odds, beta_sample
+from purejaxexplore.blocks.gammas import gamma_fixed
 from purejaxexplore.blocks.sums import add, zero_sum
 
 
@@ -48,11 +49,27 @@ def test_divergences():
 
 @pytest.mark.parametrize("tries", [2, 3])
 def test_samples_of_fixed_work_have_their_distribution(tries):
-    key_gamma, key_beta = jax.random.split(jax.random.key(1))
     for a in (1.0, 40.0):
-        sample = np.asarray(gamma_fixed(key_gamma, jnp.full(100_000, a), tries))
+        sample = np.asarray(gamma_fixed(jax.random.key(1), jnp.full(100_000, a), tries))
         assert stats.kstest(sample, stats.gamma(a).cdf).statistic < 0.0062
-    sample = np.asarray(beta_fixed(key_beta, jnp.full(100_000, 3.0), jnp.full(100_000, 9.0), tries))
+
+
+def test_normals_become_beta_samples_as_the_quantile_function_says():
+    shapes = [1.0, 1.05, 1.6, 2.0, 5.0, 40.0, 900.0, 1e4, 1e7]
+    a, b = (x.reshape(-1, 1) for x in np.meshgrid(shapes, shapes))
+    z = np.linspace(-5, 5, 201, dtype=np.float32)
+    found = np.asarray(jax.jit(beta_log_odds)(*np.broadcast_arrays(z, *np.float32([a, b]))), np.float64)
+    assert (np.diff(found, axis=1) > 0).all()
+    below, above = special.betainc(a, b, special.expit(found)), special.betainc(b, a, special.expit(-found))
+    assert np.abs(below - special.ndtr(z)).max() < 4e-4
+    for tail in (3.7, 4.75):
+        i = np.searchsorted(z, tail)
+        assert np.abs(above[:, i] / special.ndtr(-z[i]) - 1).max() < 0.05
+        assert np.abs(below[:, -1 - i] / special.ndtr(z[-1 - i]) - 1).max() < 0.05
+
+
+def test_beta_samples_have_their_distribution():
+    sample = np.asarray(beta_sample(jax.random.key(1), jnp.full(100_000, 3.0), jnp.full(100_000, 9.0)))
     assert stats.kstest(sample, stats.beta(3, 9).cdf).statistic < 0.0062
 
 
