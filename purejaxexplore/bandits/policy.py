@@ -3,6 +3,11 @@
 Beside the four functions a policy names its randomness: the ``noise`` of a pull is drawn for many pulls in one call,
 as that of a world is (:mod:`purejaxexplore.envs.bandits`). By default it is a key; a policy that needs a fixed number
 of random numbers draws exactly those.
+
+Random numbers are most of the cost of a pull. They come from JAX's default generator, Threefry: on CPU it is the
+fastest that JAX has (10 ns a word on one core, 18 for ``rbg``) and the only one whose draws under ``vmap`` are those of
+a loop, so that a seed's run does not depend on its neighbours. What is saved is their number: Beta Thompson sampling
+draws one normal an arm (:mod:`purejaxexplore.blocks.betas`), and policies that draw nothing, none.
 """
 
 from collections.abc import Callable
