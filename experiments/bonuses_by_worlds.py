@@ -102,8 +102,9 @@ RATES = (0.001, 0.01, 0.1, 0.3, 1.0)
 COEFS = {
     "apt": 0.01, "byol_explore": 0.1, "categorical_surprise": 0.01, "counts": 0.01, "counts_lifelong": 0.3,
     "coverage_gain": 0.01, "disagreement": 1.0, "drnd": 1.0, "e3b": 0.01, "ellm": 1.0, "girm": 0.3, "icm": 1.0,
-    "information_gain": 0.01, "ngu": 1.0, "novel_d": 0.3, "pseudo_counts": 0.001, "rdd": 0.3, "re3": 0.1, "revd": 0.1,
-    "ride": 0.3, "rise": 0.01, "rnd": 0.3, "simhash": 0.3, "sofe": 0.01, "state_entropy": 0.01,
+    "information_gain": 0.01, "ngu": 1.0, "novel_d": 0.3, "novel_d_no_visits": 0.1, "pseudo_counts": 0.001,
+    "rdd": 0.3, "re3": 0.1, "revd": 0.1, "ride": 0.3, "ride_no_visits": 0.1, "rise": 0.01, "rnd": 0.3, "simhash": 0.3,
+    "sofe": 0.01, "state_entropy": 0.01,
 }  # fmt: skip
 """Coefficients of the bonuses, the best of RATES for the tuning seeds in RoomChain (0.001 was tried where 0.01 was
 better than 0.1, and 0.01 not for BYOL-Explore, whose models are slow); 1 for others."""
