@@ -194,7 +194,7 @@ def draw(table: dict[str, dict[str, np.ndarray]], path: Path) -> None:
 
     panels = {
         "success": ("Share of successful episodes", (ALONE, BYOL, ONE, ALL_PAID)),
-        "byol_prediction_loss": ("Prediction loss", (BYOL, ONE, SCREEN, NO_EMA)),
+        "byol_prediction_loss": ("Prediction loss (4 at most)", (BYOL, ONE, SCREEN, NO_EMA)),
         "in_room": ("Share of time in the second room", (ALONE, BYOL, SCREEN)),
         "byol_feature_variance": ("Variance of features' directions", (BYOL, SCREEN, NO_EMA)),
     }
@@ -211,11 +211,7 @@ def draw(table: dict[str, dict[str, np.ndarray]], path: Path) -> None:
                 steps, look = np.asarray(table[name]["env_steps"])[0] / 1e3, looks[name]
                 (drawn[name],) = ax.plot(steps, band.value, color=look.color, linestyle=look.linestyle)
                 ax.fill_between(steps, band.low, band.high, color=look.color, alpha=0.18, linewidth=0)
-            ax.set(xlabel="Environment steps (thousands)", ylabel=label)
-            if metric.startswith("byol"):
-                ax.set_yscale("log")
-            else:
-                ax.set_ylim(0, None)
+            ax.set(xlabel="Environment steps (thousands)", ylabel=label, ylim=(0, None))
             ax.margins(x=0.01)
         figure.legend(drawn.values(), drawn.keys(), loc="outside upper left", ncols=3)
         figure.savefig(path, dpi=200)
