@@ -54,7 +54,8 @@ CONFIGS = (
     {"target_rate": 0.03},
     {"first_noise": 1.0},
 )
-CHOSEN = 0
+CHOSEN = 2
+SOLVED = 0.9
 GUIDED, HALF, ALWAYS, NO_GUIDE = "ExploRLLM, 20 %", "ExploRLLM, 50 %", "Always guided", "No guide"
 ALONE = "Program alone"
 SHARES = {GUIDED: 0.2, HALF: 0.5, ALWAYS: 1.0, NO_GUIDE: 0.0}
@@ -154,6 +155,12 @@ def acted(metrics) -> np.ndarray:
     return (success * episodes).sum(-1) / np.maximum(episodes.sum(-1), 1.0)
 
 
+def steps_needed(success: np.ndarray, steps: np.ndarray) -> float:
+    """Median over seeds of the environment steps at the first evaluation of f64[seeds, evaluations] above SOLVED."""
+    solved = success >= SOLVED
+    return float(np.median(np.where(solved.any(1), steps[solved.argmax(1)], np.inf)))
+
+
 def tune(args: Args) -> None:
     """Prints the success with each configuration, guided and not."""
     base = {name: getattr(CONFIG, name) for change in CONFIGS for name in change}
@@ -229,6 +236,7 @@ def main(args: Args) -> None:
     enough = args.seeds >= 20 and args.env_steps >= 60_000
     lasts = ", ".join(f"{name} {analysis.iqm(values):.3f}" for name, values in last.items())
     averages = ", ".join(f"{name} {analysis.iqm(values):.3f}" for name, values in means.items())
+    needed = ", ".join(f"{name} {steps_needed(values, steps):,.0f}" for name, values in success.items())
     parts = ", ".join(f"{part}: {'met' if yes else 'not met'}" for part, yes in met.items())
     path = analysis.record(
         name="explorllm_pick_place",
@@ -248,7 +256,8 @@ def main(args: Args) -> None:
         effect=effect,
         statistic=f"last success of greedy episodes, guided less program alone (IQM); mean over training {times:.2f}"
         f" times that without guidance, difference {faster.value:.3f} [{faster.low:.3f}, {faster.high:.3f}]; behaviour"
-        f" when always guided less program alone {above:+.3f}; last by arm: {lasts}; means: {averages}",
+        f" when always guided less program alone {above:+.3f}; last by arm: {lasts}; means: {averages};"
+        f" steps to a success of {SOLVED} (median): {needed}",
         verdict=("holds" if all(met.values()) else "does not hold") if enough else "not judged",
         reason=f"{parts}; width and minibatches 64, not 128" if enough else "it needs 20 seeds and 60,000 steps",
         command=f"python experiments/explorllm_pick_place.py --seeds {args.seeds} --first-seed {args.first_seed}",
