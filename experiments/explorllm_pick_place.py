@@ -178,18 +178,19 @@ def draw(success: dict[str, np.ndarray], steps: np.ndarray, alone: np.ndarray):
 
     env, env_params = pjx.make("PickPlace2D")
     with analysis.style():
-        figure = Figure(figsize=(FULL_WIDTH, 3.1), layout="constrained")
+        figure = Figure(figsize=(FULL_WIDTH, 3.3), layout="constrained")
         FigureCanvasAgg(figure)
         table, curves = figure.subplots(1, 2, width_ratios=(1, 1.6))
         table.imshow(env.render(env.reset_env(jax.random.key(0), env_params)[1]))
-        table.set(xticks=[], yticks=[], title="Discs, bowls, and dots\nwhere the camera sees them")
+        table.set(xticks=[], yticks=[], title="Small dots: where\nthe camera sees them")
+        table.spines[:].set_visible(False)
         for name, look in analysis.looks(success).items():
             band = analysis.iqm_bands(success[name])
             curves.plot(steps / 1e3, band.value, color=look.color, linestyle=look.linestyle, label=name, zorder=3)
             curves.fill_between(steps / 1e3, band.low, band.high, color=look.color, alpha=0.18, linewidth=0)
         curves.axhline(analysis.iqm(alone), color="#767676", linestyle=":", linewidth=1.4, label=ALONE)
         curves.set(xlabel="Environment steps (thousands)", ylabel="Success of greedy episodes", ylim=(-0.03, 1.03))
-        curves.set_title("Without the program")
+        curves.set_title("Episodes without the program")
         curves.margins(x=0.01)
         figure.legend(loc="outside lower center", ncols=3)
     return figure
