@@ -181,7 +181,8 @@ def test_keeps_its_types():
 
 @pytest.mark.slow
 def test_contract():
-    check_algorithm(explorllm(ENV, PARAMS, program, TINY), num_steps=2)
+    # The gradient of the bias that all logits share is rounding alone, of which Adam would else make a whole step.
+    check_algorithm(explorllm(ENV, PARAMS, program, TINY.replace(adam_eps=1e-3)), num_steps=2)
 
 
 @pytest.mark.parametrize(
