@@ -53,6 +53,10 @@ SYSTEMS: dict[str, tuple[str, str]] = {
         "purejaxexplore.learners.dqn",
         "double n-step DQN with any number of reward streams, and ensembles with randomised priors",
     ),
+    "explorllm": (
+        "purejaxexplore.learners.explorllm",
+        "a program over detected objects acts some of the time, and an agent learns to correct it",
+    ),
     "flex": (
         "purejaxexplore.learners.flex",
         "identify a system by the inputs that are most informative one step ahead",

@@ -38,6 +38,7 @@ ROOT = Path(__file__).parents[2]
         pytest.param("snapshot_mountain_car.py", {"snapshot_mountain_car"}, id="go_explore_snapshots"),
         pytest.param("toponav_maze.py", {"toponav_maze"}, id="go_explore_toponav"),
         pytest.param("wge_form_fill.py", {"wge_form_fill"}, id="learners_wge"),
+        pytest.param("explorllm_pick_place.py", {"explorllm_pick_place"}, id="learners_explorllm"),
         pytest.param("myopic_combo_lock.py", {"myopic_combo_lock"}, id="learners_myopic"),
         pytest.param("transfer_novelties.py", {"transfer_novelties"}, id="learners_transfer"),
         pytest.param("recon_maze.py", {"recon_maze"}, id="go_explore_recon"),

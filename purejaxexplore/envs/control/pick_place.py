@@ -2,14 +2,15 @@
 
 A plane version of the task of Ma, Luijkx, Ajanović and Kober (2024), "ExploRLLM: guiding exploration in reinforcement
 learning with large language models". Every step the camera reports all objects, each displaced by the same ``bias``
-(one direction for a lifetime) and by fresh noise. An action names an object and an offset from its report; steps
-alternate between pick and place:
+(one direction for a lifetime) and by fresh noise. An action names an object and an offset from its report. With an
+empty gripper it picks, and else it places:
 
     pick     takes a disc whose centre is within 0.075 of the point; it hangs below the gripper as it was met
     place    puts what is held down at the point; within 0.05 of the bowl of its colour it stays there: reward 1
 
-The bias is the same in both, so it cancels once something is held; but at 0.08 it makes most picks miss: a program that
-trusts the camera places few discs, and an offset can be learned that places nearly all.
+The bias is the same in both, so it cancels once something is held; but at 0.08 it makes most picks miss. An episode is
+twice as long as the fewest steps: a program that trusts the camera, with offsets of N(0, 0.02), puts all three discs
+into their bowls in 35 % of the episodes, one that knows the bias in all.
 """
 
 from typing import Any, NamedTuple
@@ -35,7 +36,8 @@ class PickPlaceState(NamedTuple):
         discs, bowls: f32[K, 2], places in [0, 1]^2; disc i has colour i.
         colours: i32[K], the colour of each bowl.
         held: i32, the disc that is held, -1 for none.
-        grasp: f32[2], from the gripper to the centre of the disc that is held.
+        grasp: f32[2], from the gripper to the centre of the disc that is held; 0 for none.
+        hang: f32[2], from the gripper to where the camera saw that disc when it was picked; 0 for none.
         placed: bool[K], which discs lie in their bowls.
         report: f32[2 K, 2], where the camera sees the discs, then the bowls.
         time: i32, steps since the start of the episode.
@@ -46,6 +48,7 @@ class PickPlaceState(NamedTuple):
     colours: jax.Array
     held: jax.Array
     grasp: jax.Array
+    hang: jax.Array
     placed: jax.Array
     report: jax.Array
     time: jax.Array
@@ -56,12 +59,12 @@ class PickPlaceParams(environment.EnvParams):
     """A camera.
 
     Attributes:
-        max_steps_in_episode: a pick and a place for every disc.
+        max_steps_in_episode: two picks and two places for every disc.
         bias: f32[2], what it adds to every place.
         noise: standard deviation of what it adds besides, 0 or more.
     """
 
-    max_steps_in_episode: int = 6
+    max_steps_in_episode: int = 12
     bias: jax.Array | None = None
     noise: float = 0.01
 
@@ -69,8 +72,8 @@ class PickPlaceParams(environment.EnvParams):
 class PickPlace2D(environment.Environment[PickPlaceState, PickPlaceParams]):
     """The table. Actions: f32[3] in [-1, 1]: which of the 2 K objects (equal parts of the range), and the offset / 0.1.
 
-    Observation: f32[2 K (K + 2) + K + 1]: for each object where the camera sees it and its colour, one-hot; which discs
-    are placed; whether something is held.
+    Observation: f32[2 K (K + 2) + 2 K + 2]: for each object where the camera sees it and its colour, one-hot; which
+    discs are placed; which one is held; how it hangs, / 0.1.
 
     Args:
         num_objects: K discs and K bowls, 1 to 10.
@@ -78,6 +81,8 @@ class PickPlace2D(environment.Environment[PickPlaceState, PickPlaceParams]):
     Raises:
         ValueError: ``num_objects`` is outside its range.
     """
+
+    reach = REACH
 
     def __init__(self, num_objects: int = 3):
         super().__init__()
@@ -87,7 +92,7 @@ class PickPlace2D(environment.Environment[PickPlaceState, PickPlaceParams]):
     @property
     def default_params(self) -> PickPlaceParams:
         """The bias of key 0."""
-        return self.sample_params(jax.random.key(0), PickPlaceParams(2 * self.num_objects))
+        return self.sample_params(jax.random.key(0), PickPlaceParams(4 * self.num_objects))
 
     def sample_params(self, key: jax.Array, params: PickPlaceParams) -> PickPlaceParams:
         """``params`` with a bias of length 0.08 in another direction."""
@@ -119,6 +124,7 @@ class PickPlace2D(environment.Environment[PickPlaceState, PickPlaceParams]):
             colours=jnp.argsort(bits[self._side**2 :]).astype(jnp.int32),
             held=jnp.int32(-1),
             grasp=jnp.zeros(2),
+            hang=jnp.zeros(2),
             placed=jnp.zeros(self.num_objects, bool),
             report=self._report(key_noise, discs, bowls, params),
             time=jnp.int32(0),
@@ -135,11 +141,10 @@ class PickPlace2D(environment.Environment[PickPlaceState, PickPlaceParams]):
         number = np.arange(self.num_objects)
         index, offset = self.decode(action)
         point = state.report[index] + offset
-        picking = state.time % 2 == 0
+        picking = state.held < 0
         away = jnp.where(state.placed, jnp.inf, jnp.sqrt(jnp.sum(jnp.square(state.discs - point), -1)))
         nearest = jnp.argmin(away).astype(jnp.int32)
-        held = jnp.where(picking, jnp.where(away[nearest] < GRIP, nearest, -1), -1)
-        grasp = jnp.where(picking, state.discs[nearest] - point, 0.0)
+        caught = picking & (away[nearest] < GRIP)
         moved = ~picking & (number == state.held)
         discs = jnp.where(moved[:, None], point + state.grasp, state.discs)
         own_bowl = (state.colours == number[:, None]) @ state.bowls
@@ -148,8 +153,9 @@ class PickPlace2D(environment.Environment[PickPlaceState, PickPlaceParams]):
             discs=jnp.clip(discs, 0.0, 1.0),
             bowls=state.bowls,
             colours=state.colours,
-            held=held,
-            grasp=grasp,
+            held=jnp.where(caught, nearest, -1),
+            grasp=jnp.where(caught, state.discs[nearest] - point, 0.0),
+            hang=jnp.where(caught, state.report[nearest] - point, 0.0),
             placed=state.placed | inside,
             report=self._report(key, discs, state.bowls, params),
             time=state.time + 1,
@@ -162,19 +168,34 @@ class PickPlace2D(environment.Environment[PickPlaceState, PickPlaceParams]):
         """Whether all discs are in their bowls."""
         return state.placed.all()
 
-    def program(self, state: PickPlaceState) -> tuple[jax.Array, jax.Array]:
+    def program(self, obs: jax.Array) -> tuple[jax.Array, jax.Array]:
         """A policy that trusts the camera: the first disc that is not placed, then its bowl; ``(index, offset 0)``."""
-        disc = jnp.argmin(state.placed)
-        bowl = self.num_objects + jnp.argmax(state.colours == jnp.maximum(state.held, 0))
-        return jnp.where(state.time % 2 == 0, disc, bowl).astype(jnp.int32), jnp.zeros(2)
+        elements, _ = self.elements(obs)
+        discs, bowls = jnp.split(elements, 2)
+        colour, placed, held = slice(2, 2 + self.num_objects), discs[:, -2], discs[:, -1]
+        bowl = self.num_objects + jnp.argmax(bowls[:, colour] @ (held @ discs[:, colour]))
+        return jnp.where(held.any(), bowl, jnp.argmin(placed)).astype(jnp.int32), jnp.zeros(2)
+
+    def elements(self, obs: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """An observation taken apart: the objects f32[2 K, K + 5] and what concerns all of them f32[2 K + 2].
+
+        Of an object where it is seen, its colour, whether it is a bowl, whether it is a placed disc, and the one held.
+        The rest: which discs are placed, which one is held, how it hangs.
+        """
+        count = self.num_objects
+        seen, rest = jnp.split(obs, [2 * count * (count + 2)], axis=-1)
+        seen = seen.reshape((*obs.shape[:-1], 2 * count, count + 2))
+        flags = jnp.moveaxis(rest[..., : 2 * count].reshape((*obs.shape[:-1], 2, count)), -2, -1)
+        flags = jnp.concatenate([flags, jnp.zeros_like(flags)], -2)
+        is_bowl = jnp.broadcast_to((np.arange(2 * count) >= count)[:, None], (*flags.shape[:-1], 1))
+        return jnp.concatenate([seen, is_bowl, flags], -1), rest
 
     def get_obs(self, state: PickPlaceState, params: PickPlaceParams | None = None, key=None) -> jax.Array:
-        """f32[2 K (K + 2) + K + 1]."""
-        colours = jnp.concatenate([np.arange(self.num_objects), state.colours])
-        one_hot = (colours[:, None] == np.arange(self.num_objects)).astype(jnp.float32)
-        objects = jnp.concatenate([state.report, one_hot], axis=-1)
-        flags = jnp.append(state.placed, state.held >= 0).astype(jnp.float32)
-        return jnp.concatenate([objects.reshape(-1), flags])
+        """f32[2 K (K + 2) + 2 K + 2]."""
+        number = np.arange(self.num_objects)
+        colours = jnp.concatenate([number, state.colours])
+        objects = jnp.concatenate([state.report, colours[:, None] == number], axis=-1)
+        return jnp.concatenate([objects.reshape(-1), state.placed, state.held == number, state.hang / REACH])
 
     def render(self, state: PickPlaceState, params: PickPlaceParams | None = None) -> jax.Array:
         """The table as ``u8[320, 320, 3]``: bowls are rings, and small dots are what the camera reports."""
@@ -196,7 +217,7 @@ class PickPlace2D(environment.Environment[PickPlaceState, PickPlaceParams]):
 
     def observation_space(self, params: PickPlaceParams | None = None) -> spaces.Box:
         count = self.num_objects
-        return spaces.Box(-np.inf, np.inf, (2 * count * (count + 2) + count + 1,), jnp.float32)
+        return spaces.Box(-np.inf, np.inf, (2 * count * (count + 2) + 2 * count + 2,), jnp.float32)
 
     def state_space(self, params: PickPlaceParams) -> spaces.Dict:
         count = self.num_objects
@@ -208,6 +229,7 @@ class PickPlace2D(environment.Environment[PickPlaceState, PickPlaceParams]):
                 "colours": spaces.Box(0, count - 1, (count,), jnp.int32),
                 "held": spaces.Box(-1, count - 1, (), jnp.int32),
                 "grasp": spaces.Box(-GRIP, GRIP, (2,), jnp.float32),
+                "hang": spaces.Box(-np.inf, np.inf, (2,), jnp.float32),
                 "placed": spaces.Box(0, 1, (count,), jnp.bool_),
                 "report": spaces.Box(-np.inf, np.inf, (2 * count, 2), jnp.float32),
                 "time": spaces.Discrete(params.max_steps_in_episode + 1),
