@@ -166,12 +166,14 @@ def ez_greedy(epsilon: float, mu: float = 2.0, longest: int = 100) -> Explorer:
         key_greedy, key_start, key_action, key_length = jax.random.split(key, 4)
         shape = lanes.done.shape
         repeating = (es.remaining > 0) & ~lanes.done
-        if isinstance(policy, AdmissibleGreedy):
+        masked = isinstance(policy, AdmissibleGreedy)
+        if masked:
             repeating &= jnp.take_along_axis(policy.admissible, es.action[:, None], -1)[:, 0]
+        starts = ~repeating & (jax.random.uniform(key_start, shape) < epsilon)
+        if masked:
             drawn = distrax.Categorical(probs=uniform_share(1.0, policy)).sample(seed=key_action)
         else:
             drawn = jax.random.randint(key_action, shape, 0, policy.num_categories)
-        starts = ~repeating & (jax.random.uniform(key_start, shape) < epsilon)
         # Rounding may leave the last cumulative probability below 1 and a uniform above it.
         length = jnp.searchsorted(zeta_cdf(mu, longest), jax.random.uniform(key_length, shape), side="right") + 1
         held = jnp.where(starts, drawn, es.action)
