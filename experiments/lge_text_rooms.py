@@ -8,7 +8,8 @@ has its own family of recipes, so what is judged is how guidance does over famil
 whose actions share parameters by verb and thing, 16 environments, places remembered; half of the actions are drawn from
 the list, by the softmax of the values, and targets maximise over all admissible actions. No arm ever draws another.
 Scores are returns of the softmax of the values, for every arm alike, with nobody guiding: that is DRRN's policy, and
-greedy episodes end in loops (0.10 where the softmax had 0.28). Uniform play is measured as well.
+greedy episodes end in loops (recall 1 on the tuning seeds: 0.10 where the softmax had 0.28), which is why it was chosen
+there. Uniform play is measured as well.
 
 Criterion, written before the run, over 20 seeds (IQM, paired): the mean score over training with recall 0.8 exceeds
 that of epsilon-greedy (the better of epsilon 0.1 and 0.3) by >= 30 % of it, the 95 % interval of the difference above
@@ -16,11 +17,12 @@ that of epsilon-greedy (the better of epsilon 0.1 and 0.3) by >= 30 % of it, the
 (mean of three evaluations) is lower when all actions come from the list than when half do, the interval of that
 difference below 0.
 
-Tuned on seeds 1000 to 1002 with recall 1, eight settings, chosen by the score: learning rate (1e-3, 3e-3), temperature
-(0.015, 0.03, 0.1), discount (0.8, 0.9; the authors' 0.9 had 0.25) and updates between copies of the target (50, 200);
-all arms have the same. Judged on seeds 0 to 19 with 12,800 steps, the plan having 80,000.
+Tuned on seeds 1000 to 1002 with recall 1, eight settings of the learning rate (1e-3, 3e-3), temperature (0.015, 0.03,
+0.1), discount (0.8, 0.9; the authors' 0.9 had 0.25) and updates between copies of the target (50, 200), first by the
+return of the guided episodes, then by the score. All arms have the same settings; of epsilon-greedy nothing but epsilon
+was chosen. Judged on seeds 0 to 19 with 12,800 steps after random play that fills the replay, the plan having 80,000.
 
-    python experiments/lge_text_rooms.py            # ten minutes of one CPU core
+    python experiments/lge_text_rooms.py            # six minutes of one CPU core
     python experiments/lge_text_rooms.py --smoke    # seconds
 """
 
@@ -52,7 +54,11 @@ CRITERION = (
     "mean score over training: recall 0.8 exceeds epsilon-greedy by >= 30 %, 95 % interval above 0; a random short-list"
     " does not; recall 0.5: last score with all actions from the list below that with half, interval below 0"
 )
-REASON = "the criterion as written, with 12,800 steps a seed where the plan had 80,000 (one CPU core)"
+REASON = (
+    "the criterion as written, with 12,800 steps a seed where the plan had 80,000 (one CPU core); scored by the softmax"
+    " policy, which was decided on the tuning seeds, where greedy episodes looped: nothing is known of greedy scores;"
+    " the first bound is met by a thin margin, and all arms are far from solving the rooms (a score of 1)"
+)
 
 
 @struct.dataclass
@@ -93,6 +99,7 @@ ARMS: dict[str, Setting] = {
     "Epsilon-greedy, 0.1": Setting(epsilon=0.1),
     "Epsilon-greedy, 0.3": Setting(epsilon=0.3),
 }
+CURVES = ("Recall 1", "Recall 0.8", "Random short-list", "Epsilon-greedy, 0.1")
 GREEDY = ("Epsilon-greedy, 0.1", "Epsilon-greedy, 0.3")
 CONFIG = DQNConfig(
     network="factored", action_factors=(rooms.NUM_VERBS, rooms.NUM_THINGS), num_envs=16, rollout_length=4,
@@ -216,23 +223,27 @@ def uniform_scores(args: Args) -> np.ndarray:
 
 
 def draw(scores: dict[str, np.ndarray], steps: np.ndarray, uniform: float):
-    """Scores f64[seeds, evaluations] while learning, and their means over training."""
+    """Scores f64[seeds, evaluations] of some arms while learning, and the means over training of all."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     with analysis.style():
         figure = Figure(figsize=(FULL_WIDTH, 3.1), layout="constrained")
         FigureCanvasAgg(figure)
         left, right = figure.subplots(1, 2, width_ratios=(1, 1))
-        for name, look in analysis.looks(scores).items():
+        shown = {name: look for name, look in analysis.looks(scores).items() if name in CURVES}
+        for name, look in shown.items():
             band = analysis.iqm_bands(scores[name])
-            left.plot(steps / 1e3, band.value, color=look.color, linestyle=look.linestyle, zorder=3)
+            left.plot(steps / 1e3, band.value, color=look.color, marker=look.marker, markersize=5, zorder=3)
             left.fill_between(steps / 1e3, band.low, band.high, color=look.color, alpha=0.18, linewidth=0)
         left.axhline(uniform, color="0.4", linewidth=0.8, linestyle=":")
         left.annotate("uniform play", (0.99, uniform), xycoords=("axes fraction", "data"), xytext=(0, 2),
                       textcoords="offset points", ha="right", va="bottom", color="0.4")  # fmt: skip
+        left.set_ylim(0.0)
+        left.xaxis.set_major_locator(MaxNLocator(integer=True))
         left.set(xlabel="Environment steps (thousands)", ylabel="Return, nobody guiding", title="TextRooms")
-        left.margins(x=0.01)
+        left.margins(x=0.03)
         means = {name: score.mean(1) for name, score in scores.items()}
         analysis.score_bars(means, label="Mean over training (IQM)", ax=right)
     return figure
@@ -286,7 +297,8 @@ def main(args: Args) -> None:
         tuning_seeds=range(1000, 1003),
         judging_seeds=range(args.first_seed, args.first_seed + args.seeds),
         effect=effect,
-        statistic=f"mean return over training, nobody guiding, recall 0.8 less {rival} (IQM), whose own is {base:.3f};"
+        statistic=f"mean return over training, nobody guiding, recall 0.8 less {rival} (IQM), {effect.value:.4f};"
+        f" 30 % of that arm's {base:.3f} are {0.3 * base:.4f};"
         f" above it in {better} of {args.seeds} families, each seed's own and none a tuning one; random short-list"
         f" less {rival} {useless.value:.3f} [{useless.low:.3f}, {useless.high:.3f}]; last three evaluations with"
         f" recall 0.5, only listed less half, {trusting.value:.3f} [{trusting.low:.3f}, {trusting.high:.3f}]; by arm:"
