@@ -249,7 +249,11 @@ class ActionValues(nn.Module):
         num_values: K.
         obs_ndim: number of axes of one observation.
         hidden_sizes, activation: of the tower.
-        network: "mlp", "cnn", or "table": a row of values for each numbered observation.
+        network: "mlp", "cnn", "table": a row of values for each numbered observation, or "factored": as "mlp", with
+            values that are products of an embedding of the observation and one of the action, the activation of the
+            sum of embeddings of its factors: He, Chen, He, Gao, Li, Deng and Ostendorf (2016), "Deep
+            reinforcement learning with a natural language action space", whose factors are words.
+        action_factors: of "factored", the sizes of an action's factors, the last one fastest; their product is A.
         num_states, table_scale: rows of the table, and the standard deviation of its initial values.
         noisy: whether the tower's layers are :class:`NoisyDense`.
         noise_scale: their sigma_0.
@@ -262,6 +266,7 @@ class ActionValues(nn.Module):
     hidden_sizes: Sequence[int] = (64, 64)
     activation: str = "relu"
     network: str = "mlp"
+    action_factors: Sequence[int] = ()
     num_states: int = 0
     table_scale: float = 0.0
     noisy: bool = False
@@ -270,7 +275,8 @@ class ActionValues(nn.Module):
 
     @nn.compact
     def __call__(self, obs: jax.Array, features: jax.Array) -> jax.Array:
-        outputs = self.num_actions * self.num_values
+        factored = self.network == "factored"
+        outputs = self.num_values * (self.hidden_sizes[-1] if factored else self.num_actions)
         if self.network == "table":
             x = self.param("table", nn.initializers.normal(self.table_scale), (self.num_states, outputs))[obs]
             return x.reshape((*x.shape[:-1], self.num_actions, self.num_values))
@@ -283,8 +289,21 @@ class ActionValues(nn.Module):
             x = ACTIVATIONS[self.activation](x)
             if not self.is_initializing():
                 self.sow("activations", "hidden", x)
-        x = NoisyDense(outputs, self.noise_scale)(x) if self.noisy else _dense(outputs, 1.0)(x)
+        scale = 0.1 if factored else 1.0  # a product of embeddings would start far from the values of most worlds
+        x = NoisyDense(outputs, self.noise_scale)(x) if self.noisy else _dense(outputs, scale)(x)
+        if factored:
+            actions = self._actions(self.hidden_sizes[-1])
+            return jnp.einsum("...kd,ad->...ak", x.reshape((*x.shape[:-1], self.num_values, -1)), actions)
         return x.reshape((*x.shape[:-1], self.num_actions, self.num_values))
+
+    def _actions(self, size: int) -> jax.Array:
+        """The embeddings of all actions, f32[A, size]."""
+        total = jnp.zeros(size)
+        for i, count in enumerate(self.action_factors):
+            words = self.param(f"factor_{i}", nn.initializers.normal(0.3), (count, size))
+            others = [axis for axis in range(len(self.action_factors)) if axis != i]
+            total = total + jnp.expand_dims(words, others)
+        return ACTIVATIONS[self.activation](total).reshape((self.num_actions, size))
 
 
 def _dense(size: int, scale: float) -> nn.Dense:

@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from purejaxexplore.nets import CNN, MLP, ActorCritic, orthogonal
+from purejaxexplore.nets import CNN, MLP, ActionValues, ActorCritic, orthogonal
+from purejaxexplore.testing.trees import quick_jit
 
 
 def test_mlp_is_its_matrix_products():
@@ -82,3 +83,17 @@ def test_initialising_many_networks_uses_no_batched_qr():
     inputs = (jnp.zeros((2, 8)), jnp.zeros((2, 5)), jnp.zeros((2, 0)), jnp.zeros(2, bool))
     program = jax.make_jaxpr(jax.vmap(lambda key: net.init(key, *inputs)))(jax.random.split(jax.random.key(0), 3))
     assert not any(word in str(program) for word in ("householder", "geqrf", "= qr["))
+
+
+def test_factored_actions_share_the_embeddings_of_their_factors():
+    net = ActionValues(6, 2, 1, hidden_sizes=(4,), network="factored", action_factors=(2, 3))
+    obs, none = jax.random.normal(jax.random.key(0), (7, 5)), jnp.zeros((7, 0))
+    params = quick_jit(net.init)(jax.random.key(1), obs, none)
+    p = jax.tree.map(np.asarray, params["params"])
+    values = quick_jit(net.apply)(params, obs, none)
+    assert values.shape == (7, 6, 2) and p["factor_0"].shape == (2, 4) and p["factor_1"].shape == (3, 4)
+    first, last = p["Dense_0"], p["Dense_1"]
+    states = np.maximum(np.asarray(obs) @ first["kernel"] + first["bias"], 0) @ last["kernel"] + last["bias"]
+    for action, (verb, thing) in enumerate([(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2)]):
+        meaning = np.maximum(p["factor_0"][verb] + p["factor_1"][thing], 0)
+        np.testing.assert_allclose(values[:, action], states.reshape(7, 2, 4) @ meaning, atol=1e-5)

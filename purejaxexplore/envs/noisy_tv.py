@@ -52,6 +52,8 @@ class NoisyTV(Wrapper):
         ValueError: an argument outside its range.
     """
 
+    admissible_actions = None
+
     def __init__(
         self,
         env: Environment,

@@ -2,7 +2,8 @@
 
 A wrapper is itself a gymnax ``Environment`` with the six-value ``step``; wrappers nest, and auto-reset happens once, in
 the ``step`` of the outermost. The optional extras of a world (``state_id``, ``num_states``, ``num_reachable``,
-``pack``, ``unpack``, ``render``, ``sample_params``) exist on the wrapper exactly when they exist inside.
+``pack``, ``unpack``, ``render``, ``sample_params``) exist on the wrapper exactly when they exist inside, and
+``admissible_actions``, which reads observations, unless the wrapper changes those.
 """
 
 import copy
@@ -178,6 +179,8 @@ class EpisodeStatistics(Wrapper):
 class ObservationWrapper(Wrapper):
     """Shows ``transform(observation, params)`` instead of the observation, everywhere: reset, step and final ones."""
 
+    admissible_actions = None  # it reads the observations that are no longer given
+
     def transform(self, observation: Any, params: Any) -> Any:
         """The new observation; ``params`` are the wrapped environment's."""
         raise NotImplementedError(f"{type(self).__name__}.transform")
@@ -311,6 +314,8 @@ class ObserveStateId(Wrapper):
     Raises:
         TypeError: the environment does not number its states.
     """
+
+    admissible_actions = None
 
     def __init__(self, env: Environment):
         super().__init__(env)

@@ -16,6 +16,9 @@ then G updates, and random actions fill the replay before the first iteration, s
 Bonuses are scored where they are collected, and where a bonus can say what a step would be paid now (``rescore``) the
 replayed step is paid that. They learn from the newest rollout, not from replayed steps: else old states would stay
 familiar because they are replayed.
+
+An environment may tell which actions are admissible from the observation alone, ``admissible_actions: obs -> bool[A]``.
+Then the others are neither drawn, at random or otherwise, nor is any target their value.
 """
 
 from collections.abc import Sequence
@@ -31,8 +34,8 @@ from purejaxexplore.blocks.episodes import coverage, mark_visited, no_state_visi
 from purejaxexplore.blocks.replay import Replay, init_replay, n_step, push, sample_windows
 from purejaxexplore.blocks.rollout import Lanes, Step, reset_lanes, rollout
 from purejaxexplore.bonuses.bonus import BonusState
-from purejaxexplore.learners.dqn_config import DQNConfig, action_values, is_not, require_dqn
-from purejaxexplore.learners.explorers import Explorer, uniform_mixture
+from purejaxexplore.learners.dqn_config import DQNConfig, action_values, admissible_of, is_not, require_dqn
+from purejaxexplore.learners.explorers import AdmissibleGreedy, Explorer, uniform_mixture
 from purejaxexplore.learners.plasticity import Plasticity, active_fraction, cleared, dormant_ratio, shrink_perturb
 from purejaxexplore.learners.streams import Stream, coefs_at, features_of, learn, pay, score_online
 
@@ -112,14 +115,18 @@ class Transitions(NamedTuple):
     mask: jax.Array
 
 
-def bootstrap(values, chooser, coefs, shared_argmax: bool) -> jax.Array:
+def bootstrap(values, chooser, coefs, shared_argmax: bool, admissible=None) -> jax.Array:
     """Values ``f32[..., A, K]`` at the actions that ``chooser f32[..., A, K]`` prefers: f32[..., K].
 
-    The action is the best of the sum over streams weighted by ``coefs f32[K]``, or each stream's own best.
+    The action is the best of the sum over streams weighted by ``coefs f32[K]``, or each stream's own best; of those
+    that are ``admissible bool[..., A]``, where that is given.
     """
     if not shared_argmax:
+        if admissible is not None:
+            chooser = jnp.where(admissible[..., None], chooser, -jnp.inf)
         return jnp.take_along_axis(values, chooser.argmax(-2, keepdims=True), -2)[..., 0, :]
-    best = (chooser @ coefs).argmax(-1)
+    scores = chooser @ coefs
+    best = (scores if admissible is None else jnp.where(admissible, scores, -jnp.inf)).argmax(-1)
     return jnp.take_along_axis(values, best[..., None, None], -2)[..., 0, :]
 
 
@@ -158,7 +165,8 @@ def dqn(
     Raises:
         ValueError: a size is not positive, the replay is smaller than a minibatch or an n-step window, an unknown
             network or activation, streams without names of their own, a bonus that needs state ids on a world that has
-            none, continuous actions, or an explorer or plasticity that needs what the network does not have.
+            none, continuous actions, an explorer or plasticity that needs what the network does not have, or an
+            ``admissible_actions`` that does not say so of each action.
         TypeError: ``env`` is not an environment.
     """
     config = DQNConfig() if config is None else config
@@ -174,6 +182,7 @@ def dqn(
     rewarded = [k for k, stream in enumerate(streams) if stream.bonus is not None]
     rescored = [i for i, bonus in enumerate(bonuses) if bonus.rescore is not None]
     numbered = hasattr(env, "state_id")
+    admissible = admissible_of(env)
     has_prior, has_mask = is_not(config.prior_scale, 0.0), is_not(config.mask_probability, 1.0)
     network = action_values(env, env_params, config, len(streams))
     prior_network = network.clone(noisy=False, table_scale=1.0)
@@ -198,7 +207,8 @@ def dqn(
 
     def policy_of(key, params, state: DQNState, obs, features):
         values = values_of(key, params, state.prior, obs, features) @ coefs_at(streams, state.t)
-        return distrax.Greedy(values if explorer.per_head else values.mean(0))
+        values = values if explorer.per_head else values.mean(0)
+        return distrax.Greedy(values) if admissible is None else AdmissibleGreedy(values, admissible(obs))
 
     def activations_of(params, obs, features):
         """Outputs of the hidden layers, each f32[E, B, units]."""
@@ -208,8 +218,13 @@ def dqn(
 
         return jax.tree.leaves(jax.vmap(one)(params))
 
+    def uniform_actions(key, obs):
+        if admissible is None:
+            return jax.vmap(action_space.sample)(jax.random.split(key, N))
+        return jax.random.categorical(key, jnp.where(admissible(obs), 0.0, -jnp.inf))
+
     def random_actions(key, carry, lanes):
-        return carry, jax.vmap(action_space.sample)(jax.random.split(key, N)), features_of(bonuses, carry[1], N)
+        return carry, uniform_actions(key, lanes.obs), features_of(bonuses, carry[1], N)
 
     def collect(key, state: DQNState, act, num_steps):
         """Steps the worlds and stores what happened: (state, steps, finished, features, rewards f32[T, N, K])."""
@@ -250,7 +265,7 @@ def dqn(
         if bonuses:
 
             def act(key, carry, lanes):
-                return carry, jax.vmap(action_space.sample)(jax.random.split(key, N)), ()
+                return carry, uniform_actions(key, lanes.obs), ()
 
             lanes, _, steps, *_ = rollout(key_first, env, env_params, lanes, (), act, config.num_warmup_steps)
             visited = mark_visited(visited, steps.aux["state_id"]) if numbered else visited
@@ -313,7 +328,8 @@ def dqn(
             key_target, key_online = jax.random.split(key)
             values = values_of(key_target, state.target, state.prior, *inputs)
             chooser = values_of(key_online, state.params, state.prior, *inputs) if config.double else values
-            return bootstrap(values, chooser, coefs, config.shared_argmax)
+            able = None if admissible is None else admissible(inputs[0])
+            return bootstrap(values, chooser, coefs, config.shared_argmax, able)
 
         key_end, key_beyond = jax.random.split(key)
         if all(episodic):
@@ -386,7 +402,11 @@ def dqn(
             policy = policy_of(key_noise, acting, state, lanes.obs, features)
             action, _, explorer_state = explorer.act(key_action, explorer_state, policy, lanes)
             if plasticity is not None:
-                uniform = jax.random.randint(key_uniform, (N,), 0, network.num_actions)
+                uniform = (
+                    jax.random.randint(key_uniform, (N,), 0, network.num_actions)
+                    if admissible is None
+                    else uniform_actions(key_uniform, lanes.obs)
+                )
                 replaced = jax.random.uniform(key_mix, (N,)) < plasticity.noise(state.plasticity)
                 action = jnp.where(replaced, uniform, action)
             return (explorer_state, bonus_states), action, features

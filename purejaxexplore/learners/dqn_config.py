@@ -1,7 +1,7 @@
 """The settings of DQN and what they must satisfy."""
 
-from collections.abc import Sequence
-from math import inf
+from collections.abc import Callable, Sequence
+from math import inf, prod
 
 import jax
 from flax import struct
@@ -40,7 +40,10 @@ class DQNConfig:
             as many before those to initialise them.
         hidden_sizes, activation: of the tower.
         network: "mlp", "cnn" for image observations, or "table" for observations that are state numbers
-            (:class:`~purejaxexplore.envs.wrappers.ObserveStateId`).
+            (:class:`~purejaxexplore.envs.wrappers.ObserveStateId`), or "factored", an mlp whose actions share
+            parameters by their factors.
+        action_factors: of "factored", the sizes of the factors of an action, the last one fastest, such as (12, 15) of
+            180 pairs of a verb and a thing.
         num_heads: E, networks of the ensemble, each with its own target; explorers that do not choose among them act
             on their mean.
         double: whether the online network chooses the action that the target network values.
@@ -70,6 +73,7 @@ class DQNConfig:
     hidden_sizes: tuple[int, ...] = struct.field(pytree_node=False, default=(64, 64))
     activation: str = struct.field(pytree_node=False, default="relu")
     network: str = struct.field(pytree_node=False, default="mlp")
+    action_factors: tuple[int, ...] = struct.field(pytree_node=False, default=())
     num_heads: int = struct.field(pytree_node=False, default=1)
     double: bool = struct.field(pytree_node=False, default=True)
     shared_argmax: bool = struct.field(pytree_node=False, default=True)
@@ -87,11 +91,28 @@ def action_values(env, env_params, config: DQNConfig, num_values: int) -> Action
         hidden_sizes=config.hidden_sizes,
         activation=config.activation,
         network=config.network,
+        action_factors=config.action_factors,
         num_states=int(space.n) if config.network == "table" else 0,
         noisy=config.noisy,
         noise_scale=config.noise_scale,
         layer_norm=config.layer_norm,
     )
+
+
+def admissible_of(env) -> Callable[[jax.Array], jax.Array] | None:
+    """Which actions are admissible, ``observations [B, ...] -> bool[B, A]``; None where ``env`` does not tell.
+
+    Where none is, all are, so that there is always one to take and to bootstrap from.
+    """
+    tell = getattr(env, "admissible_actions", None)
+    if tell is None:
+        return None
+
+    def admissible(obs):
+        able = jax.vmap(tell)(obs)
+        return able | ~able.any(-1, keepdims=True)
+
+    return admissible
 
 
 def is_not(value, nothing: float) -> bool:
@@ -114,14 +135,28 @@ def require_dqn(env, env_params, config: DQNConfig, streams: Sequence[Stream], e
     positive = ("learning_rate", "huber_delta", "max_grad_norm", "adam_eps", "prior_scale", "noise_scale")
     require_between(0.0, inf, **{name: getattr(config, name) for name in positive})
     require_between(1.0, inf, target_period=config.target_period)
-    require_network(env, env_params, config.network, config.activation, streams)
+    require_network(env, env_params, config.network, config.activation, streams, ("mlp", "cnn", "table", "factored"))
     require_streams(env, streams)
     require_explorer(env, env_params, explorer)
     if not isinstance(env.action_space(env_params), spaces.Discrete):
         raise ValueError(f"actions of {env.name}: expected a Discrete space, one value for each action")
+    num_actions = int(env.action_space(env_params).n)
+    if admissible_of(env) is not None:
+        obs, _ = jax.eval_shape(lambda key: env.reset_env(key, env_params), jax.random.key(0))
+        told = jax.eval_shape(env.admissible_actions, obs)
+        if getattr(told, "shape", None) != (num_actions,) or told.dtype != bool:
+            raise ValueError(f"admissible_actions of {env.name}: gives {told}, expected bool[{num_actions}]")
+    factored = config.network == "factored"
+    if factored and (not config.hidden_sizes or prod(config.action_factors) != num_actions):
+        raise ValueError(
+            f"action_factors={config.action_factors}, hidden_sizes={config.hidden_sizes}: network='factored' expects"
+            f" factors whose product is the {num_actions} actions of {env.name}, and a hidden layer"
+        )
+    if config.action_factors and not factored:
+        raise ValueError(f"action_factors={config.action_factors}: expected () with network={config.network!r}")
     if explorer.per_head and config.num_heads < 2:
         raise ValueError(f"num_heads={config.num_heads}: expected at least 2 for an explorer that chooses among them")
-    if explorer.adapt is not None and config.network == "mlp" and not config.layer_norm:
+    if explorer.adapt is not None and config.network in ("mlp", "factored") and not config.layer_norm:
         raise ValueError("layer_norm=False: expected True for an explorer that adds noise to the weights")
     if config.network == "table" and (config.noisy or config.layer_norm):
         raise ValueError("network='table': expected noisy=False and layer_norm=False, which need layers")

@@ -5,19 +5,29 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from purejaxexplore.algorithm import Algorithm
 from purejaxexplore.blocks.episodes import first_episodes
 from purejaxexplore.blocks.rollout import reset_lanes, rollout
-from purejaxexplore.checks import require_at_least
-from purejaxexplore.learners.dqn_config import DQNConfig, action_values, is_not
+from purejaxexplore.checks import require_at_least, require_between
+from purejaxexplore.learners.dqn_config import DQNConfig, action_values, admissible_of, is_not
 
 Policy = Callable[[Any, Any], jax.Array]
 """``(state of the learner, observations of B environments) -> B actions``."""
 
+Sampler = Callable[[jax.Array, Any, Any], jax.Array]
+"""``(key, state of the learner, observations of B environments) -> B actions``."""
+
 
 def with_evaluation(
-    algorithm: Algorithm, env, env_params, policy: Policy, num_episodes: int, num_steps: int
+    algorithm: Algorithm,
+    env,
+    env_params,
+    policy: Policy | Sampler,
+    num_episodes: int,
+    num_steps: int,
+    samples: bool = False,
 ) -> Algorithm:
     """``algorithm`` with an ``evaluate`` that plays episodes by ``policy``.
 
@@ -29,6 +39,7 @@ def with_evaluation(
         env, env_params: the world of the episodes.
         policy: ``(state, observations) -> actions``, such as :func:`greedy_policy`.
         num_episodes, num_steps: static.
+        samples: whether the policy is one that needs a key, such as :func:`softmax_policy`.
 
     Raises:
         ValueError: a number is not positive.
@@ -39,7 +50,7 @@ def with_evaluation(
         key_reset, key_rollout = jax.random.split(key)
 
         def act(key, carry, lanes):
-            return carry, policy(state, lanes.obs), ()
+            return carry, policy(key, state, lanes.obs) if samples else policy(state, lanes.obs), ()
 
         lanes = reset_lanes(key_reset, env, env_params, num_episodes)
         return first_episodes(rollout(key_rollout, env, env_params, lanes, (), act, num_steps)[3])
@@ -50,6 +61,8 @@ def with_evaluation(
 def greedy_policy(env, env_params, config: DQNConfig, num_streams: int = 1) -> Policy:
     """The greedy policy of DQN's values of its first stream, the heads of an ensemble averaged.
 
+    Among admissible actions, where the world tells them.
+
     Args:
         env, env_params, config: what :func:`~purejaxexplore.learners.dqn.dqn` was made from.
         num_streams: K, of its reward streams.
@@ -57,13 +70,30 @@ def greedy_policy(env, env_params, config: DQNConfig, num_streams: int = 1) -> P
     Raises:
         ValueError: the values have a prior, which is not among the parameters.
     """
+    values = _values(env, env_params, config, num_streams)
+    return lambda state, obs: values(state, obs).argmax(-1)
+
+
+def softmax_policy(env, env_params, config: DQNConfig, temperature: float, num_streams: int = 1) -> Sampler:
+    """Actions in proportion to ``exp(value / temperature)`` of the same values.
+
+    Raises:
+        ValueError: as :func:`greedy_policy`, or ``temperature`` is not positive.
+    """
+    require_between(float(np.finfo(np.float32).tiny), np.inf, temperature=temperature)
+    values = _values(env, env_params, config, num_streams)
+    return lambda key, state, obs: jax.random.categorical(key, values(state, obs) / temperature)
+
+
+def _values(env, env_params, config: DQNConfig, num_streams: int) -> Policy:
+    """``(state, observations [B]) -> f32[B, A]``, -inf where an action is not admissible."""
     if is_not(config.prior_scale, 0.0):
         raise ValueError(f"prior_scale={config.prior_scale}: expected 0, values without a prior")
-    network = action_values(env, env_params, config, num_streams)
+    network, admissible = action_values(env, env_params, config, num_streams), admissible_of(env)
 
-    def policy(state, obs):
+    def values(state, obs):
         nothing = jnp.zeros((jax.tree.leaves(obs)[0].shape[0], 0))
-        values = jax.vmap(lambda params: network.apply(params, obs, nothing))(state.params)
-        return values.mean(0)[..., 0].argmax(-1)
+        values = jax.vmap(lambda params: network.apply(params, obs, nothing))(state.params).mean(0)[..., 0]
+        return values if admissible is None else jnp.where(admissible(obs), values, -jnp.inf)
 
-    return policy
+    return values

@@ -57,6 +57,25 @@ def scores_of(policy: distrax.Categorical) -> jax.Array:
     return policy.preferences if isinstance(policy, distrax.Greedy) else policy.logits
 
 
+class AdmissibleGreedy(distrax.Greedy):
+    """The greedy policy of values among admissible actions; the preferences of the others are -inf.
+
+    Attributes:
+        admissible: bool[..., A], in each row at least one.
+    """
+
+    def __init__(self, preferences: jax.Array, admissible: jax.Array):
+        super().__init__(jnp.where(admissible, preferences, -jnp.inf))
+        self.admissible = jnp.broadcast_to(admissible, preferences.shape)
+
+
+def uniform_share(rate, policy: distrax.Categorical) -> jax.Array | float:
+    """``rate`` divided equally among the actions of a policy, or among those that are admissible, f32[..., A]."""
+    if not isinstance(policy, AdmissibleGreedy):
+        return rate / policy.num_categories
+    return rate * policy.admissible / policy.admissible.sum(-1, keepdims=True)
+
+
 def on_policy() -> Explorer:
     """Samples the policy itself; of action values the greedy action, ties broken at random."""
 
@@ -85,7 +104,7 @@ def uniform_mixture(epsilon: float | Schedule) -> Explorer:
 
     def act(key, es, policy, lanes):
         rate = epsilon(es) if scheduled else epsilon
-        probs = (1.0 - rate) * policy.probs + rate / policy.num_categories
+        probs = (1.0 - rate) * policy.probs + uniform_share(rate, policy)
         action, log_prob = distrax.Categorical(probs=jnp.asarray(probs)).sample_and_log_prob(seed=key)
         return action, log_prob, es + lanes.done.shape[0] if scheduled else es
 
@@ -126,7 +145,7 @@ def ez_greedy(epsilon: float, mu: float = 2.0, longest: int = 100) -> Explorer:
     """Dabney, Ostrovski and Barreto (2021), "Temporally-extended epsilon-greedy exploration".
 
     With probability ``epsilon`` a uniform action starts and is repeated for n steps, ``P(n) ~ n^-mu``; a repetition
-    ends with its episode.
+    ends with its episode, and where the action is no longer admissible.
 
     Args:
         epsilon: probability of starting one, [0, 1].
@@ -147,8 +166,14 @@ def ez_greedy(epsilon: float, mu: float = 2.0, longest: int = 100) -> Explorer:
         key_greedy, key_start, key_action, key_length = jax.random.split(key, 4)
         shape = lanes.done.shape
         repeating = (es.remaining > 0) & ~lanes.done
+        masked = isinstance(policy, AdmissibleGreedy)
+        if masked:
+            repeating &= jnp.take_along_axis(policy.admissible, es.action[:, None], -1)[:, 0]
         starts = ~repeating & (jax.random.uniform(key_start, shape) < epsilon)
-        drawn = jax.random.randint(key_action, shape, 0, policy.num_categories)
+        if masked:
+            drawn = distrax.Categorical(probs=uniform_share(1.0, policy)).sample(seed=key_action)
+        else:
+            drawn = jax.random.randint(key_action, shape, 0, policy.num_categories)
         # Rounding may leave the last cumulative probability below 1 and a uniform above it.
         length = jnp.searchsorted(zeta_cdf(mu, longest), jax.random.uniform(key_length, shape), side="right") + 1
         held = jnp.where(starts, drawn, es.action)

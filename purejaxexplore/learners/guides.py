@@ -10,6 +10,8 @@ so a mask is a guide too. A real model is wrapped by asking it about every symbo
   (2024), "Language guided exploration for RL agents in text environments". Only the data are guided: a value target
   still maximises over all actions.
 
+Where a world tells which actions are admissible, and the learner heeds it, a guide cannot advise others.
+
 Both give the log-probability of the mixture, so PPO may use them as well as DQN. The guides that a comparison needs are
 here: :func:`tabulated` oracles, :func:`noisy`, :func:`uniform` and :func:`adversarial` ones.
 """
@@ -24,7 +26,7 @@ import numpy as np
 
 from purejaxexplore.blocks.rollout import Lanes
 from purejaxexplore.checks import require_at_least, require_between
-from purejaxexplore.learners.explorers import Explorer, Schedule, keep_params, scores_of
+from purejaxexplore.learners.explorers import AdmissibleGreedy, Explorer, Schedule, keep_params, scores_of
 
 Guide = Callable[[jax.Array, Any, Any], jax.Array]
 
@@ -140,6 +142,8 @@ def _mixture(guide: Guide, epsilon, choose, otherwise=lambda policy: policy.prob
         key_guide, key_action = jax.random.split(key)
         num_envs = lanes.done.shape[0]
         logits = jax.vmap(guide)(jax.random.split(key_guide, num_envs), lanes.obs, lanes.env_state)
+        if isinstance(policy, AdmissibleGreedy):
+            logits = _restricted(logits, policy.admissible)
         rate = epsilon(es) if scheduled else epsilon
         mixed = (1.0 - rate) * otherwise(policy) + rate * choose(policy, logits)
         action, log_prob = distrax.Categorical(probs=mixed).sample_and_log_prob(seed=key_action)
@@ -147,6 +151,12 @@ def _mixture(guide: Guide, epsilon, choose, otherwise=lambda policy: policy.prob
 
     init = (lambda key, num_envs: jnp.int32(0)) if scheduled else (lambda key, num_envs: ())
     return Explorer(init, act, keep_params, discrete_only=True)
+
+
+def _restricted(logits: jax.Array, admissible: jax.Array) -> jax.Array:
+    """Excludes what is not admissible; where that leaves nothing, all that is admissible is liked alike."""
+    left = admissible & ~jnp.isneginf(logits)
+    return jnp.where(left.any(-1, keepdims=True), jnp.where(left, logits, -jnp.inf), jnp.where(admissible, 0, -jnp.inf))
 
 
 def _require_guide(guide: Guide, env, env_params, epsilon) -> int:

@@ -28,10 +28,12 @@ def require_numbered(env, env_params) -> int:
     return int(space.n)
 
 
-def require_network(env, env_params, network: str, activation: str, streams: Sequence[Stream]) -> None:
+def require_network(
+    env, env_params, network: str, activation: str, streams: Sequence[Stream], known=("mlp", "cnn", "table")
+) -> None:
     """Raises ValueError unless ``network`` exists and suits the observations and what the bonuses show."""
     choice("activation", activation, sorted(ACTIVATIONS))
-    choice("network", network, ("mlp", "cnn", "table"))
+    choice("network", network, known)
     space = env.observation_space(env_params)
     if network == "cnn" and (len(space.shape) != 3 or min(space.shape[:2]) < 3):
         raise ValueError(f"network='cnn' needs observations [H, W, C] of at least 3 x 3, not {space.shape}: use 'mlp'")

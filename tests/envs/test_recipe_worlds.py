@@ -9,13 +9,15 @@ from purejaxexplore import envs
 from purejaxexplore.envs.control.pick_place import PickPlace2D
 from purejaxexplore.envs.grids import craft, squares
 from purejaxexplore.envs.tokens.form_fill import FormFill
-from purejaxexplore.envs.tokens.text_rooms import ACTIONS
+from purejaxexplore.envs.tokens.text_rooms import ACTIONS, VERBS
 from purejaxexplore.testing import check_environment
 
 
-@pytest.mark.parametrize("name", ["CraftLite", "FormFill", "TextRooms", "PickPlace2D"])
-def test_contract(name):
-    check_environment(*envs.make(name), eager=False)
+@pytest.mark.parametrize(
+    ("name", "options"), [("CraftLite", {}), ("FormFill", {}), ("TextRooms", {"memory": True}), ("PickPlace2D", {})]
+)
+def test_contract(name, options):
+    check_environment(*envs.make(name, **options), eager=False)
 
 
 @pytest.fixture(scope="module")
@@ -173,6 +175,40 @@ def test_a_uniform_player_seldom_gets_to_the_third_deed(rooms):
     progress, count = jax.jit(jax.vmap(episode))(jax.random.split(jax.random.key(0), 3000))
     assert (np.asarray(progress) >= 3).mean() < 0.01 < 0.05 < (np.asarray(progress) >= 1).mean()
     assert 47 <= np.asarray(count).min() and 50 <= np.asarray(count).mean() <= 60
+
+
+def allowed(state, verb, thing):
+    """The rules, thing by thing."""
+    item, room = thing < 10, int(state.room)
+    place = int(state.place[thing]) if item else thing - 10
+    here, held, opened = place == room, place == 5, bool(not item and state.opened[thing - 10])
+    rules = {
+        "go": not here and not held, "look": True, "point": True, "read": here or held, "push": here,
+        "take": item and here, "drop": held, "give": held and room == 4, "heat": held and room == 1,
+        "wash": held and room == 2, "open": not item and here and not opened, "close": here and opened,
+    }  # fmt: skip
+    return rules[VERBS[verb]]
+
+
+def test_what_is_seen_tells_what_is_admissible_and_memory_where_things_are(rooms):
+    _, params, _ = rooms
+    env, _ = envs.make("TextRooms", memory=True)
+    advance = jax.jit(lambda state, action: env.step_env(jax.random.key(0), state, action, params)[:2])
+    tell = jax.jit(env.admissible_actions)
+    obs, state = env.reset_env(jax.random.key(5), params)
+    rng, seen, held = np.random.default_rng(0), set(), 0
+    for t in range(80):
+        able = np.asarray(tell(obs))
+        np.testing.assert_array_equal(able, [allowed(state, *map(int, pair)) for pair in ACTIONS])
+        place = np.asarray(state.place)
+        seen |= set(np.flatnonzero(place == int(state.room)))
+        expected = [[item in seen and place[item] == room for room in range(5)] for item in range(10)]
+        np.testing.assert_array_equal(np.asarray(obs[44:]).reshape(10, 5), expected)
+        held = max(held, int((place == 5).sum()))
+        wanted = np.array([10 + t // 16, 15, *range(30, 40)]) if t % 2 else np.arange(180)  # see all and take much
+        obs, state = advance(state, int(rng.choice(np.intersect1d(wanted, np.flatnonzero(able)))))
+    assert len(seen) == 10 and held > 1
+    assert np.asarray(env.reset_env(jax.random.key(6), params)[0])[44:].sum() < 10
 
 
 def test_families_differ(rooms):

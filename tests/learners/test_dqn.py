@@ -49,7 +49,12 @@ def test_contract_with_noise_in_the_weights(cartpole):
 
 @pytest.mark.parametrize(
     "change, explorer",
-    [({"noisy": True, "double": False}, None), ({"layer_norm": True}, parameter_noise()), ({"num_heads": 3}, None)],
+    [
+        ({"noisy": True, "double": False}, None),
+        ({"layer_norm": True}, parameter_noise()),
+        ({"num_heads": 3}, None),
+        ({"network": "factored", "action_factors": (2, 1)}, None),
+    ],
 )
 def test_every_kind_of_network_keeps_its_types(cartpole, change, explorer):
     algorithm = dqn(*cartpole, TINY.replace(**change), explorer=explorer)
@@ -223,6 +228,9 @@ def test_learns_the_way_to_the_end_of_a_corridor(numbered):
         ({"network": "table"}, "network='table' needs numbered observations"),
         ({"network": "cnn"}, "network='cnn' needs"),
         ({"activation": "sine"}, "activation='sine'"),
+        ({"network": "factored"}, r"action_factors=\(\).*whose product is the 2 actions of"),
+        ({"network": "factored", "action_factors": (2,), "hidden_sizes": ()}, "hidden_sizes=.*and a hidden layer"),
+        ({"action_factors": (2,)}, r"action_factors=\(2,\): expected \(\) with network='mlp'"),
     ],
 )
 def test_refuses_a_bad_config(cartpole, change, message):

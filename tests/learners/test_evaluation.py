@@ -1,11 +1,13 @@
 """Episodes of learned values, on a corridor where the best action is known."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 import pytest
 
 from purejaxexplore.learners.dqn import DQNConfig, dqn
-from purejaxexplore.learners.evaluation import greedy_policy, with_evaluation
+from purejaxexplore.learners.evaluation import greedy_policy, softmax_policy, with_evaluation
 from purejaxexplore.testing.trees import quick_jit
 
 CONFIG = DQNConfig(
@@ -30,6 +32,15 @@ def test_the_greedy_policy_is_judged(corridor):
     assert {name: float(x) for name, x in evaluate(preferring(1)).items()} == {"start_success": 1, "start_return": 1}
     assert evaluate(preferring(0))["start_success"] == 0
 
+    policy = softmax_policy(env, params, CONFIG, 0.5)
+    drawn = quick_jit(lambda key, params: policy(key, state._replace(params=params), jnp.zeros((4000, 2))))
+    assert drawn(jax.random.key(1), preferring(1)).mean() == pytest.approx(1 / (1 + math.exp(-2)), abs=0.02)
+
+    certain = softmax_policy(env, params, CONFIG, 1e-3)
+    algorithm = with_evaluation(learner, env, params, certain, 3, 5, samples=True)
+    evaluate = quick_jit(lambda params: algorithm.evaluate(jax.random.key(0), state._replace(params=params)))
+    assert evaluate(preferring(1))["start_return"] == 1
+
 
 @pytest.mark.parametrize("numbers, message", [((0, 5), "num_episodes=0"), ((3, 0), "num_steps=0")])
 def test_an_evaluation_of_nothing_is_refused(corridor, numbers, message):
@@ -40,3 +51,5 @@ def test_an_evaluation_of_nothing_is_refused(corridor, numbers, message):
 def test_values_with_a_prior_are_refused(corridor):
     with pytest.raises(ValueError, match="prior_scale=1.0: expected 0, values without a prior"):
         greedy_policy(*corridor, CONFIG.replace(prior_scale=1.0))
+    with pytest.raises(ValueError, match="temperature=0.0"):
+        softmax_policy(*corridor, CONFIG, 0.0)

@@ -37,6 +37,7 @@ ROOT = Path(__file__).parents[2]
         pytest.param("exit_sorting.py", {"exit_sorting"}, id="go_explore_exit"),
         pytest.param("snapshot_mountain_car.py", {"snapshot_mountain_car"}, id="go_explore_snapshots"),
         pytest.param("toponav_maze.py", {"toponav_maze"}, id="go_explore_toponav"),
+        pytest.param("lge_text_rooms.py", {"lge_text_rooms"}, id="learners_lge"),
         pytest.param("wge_form_fill.py", {"wge_form_fill"}, id="learners_wge"),
         pytest.param("explorllm_pick_place.py", {"explorllm_pick_place"}, id="learners_explorllm"),
         pytest.param("myopic_combo_lock.py", {"myopic_combo_lock"}, id="learners_myopic"),

@@ -41,6 +41,7 @@ class TextRoomsState(NamedTuple):
     Attributes:
         room: i32, where the agent is.
         place: i32[10], the room of each item; 5 for held.
+        seen: bool[10], whether the item was ever here or held, so that its place is known.
         opened: bool[5], whether each fixture is open.
         task: i32, which task of the family.
         progress: i32, deeds of the recipe done, 0 to 5.
@@ -49,6 +50,7 @@ class TextRoomsState(NamedTuple):
 
     room: jax.Array
     place: jax.Array
+    seen: jax.Array
     opened: jax.Array
     task: jax.Array
     progress: jax.Array
@@ -83,8 +85,16 @@ class TextRooms(environment.Environment[TextRoomsState, TextRoomsParams]):
     """The rooms. Action ``15 v + o``: verb v on thing o.
 
     Observation: f32[44]: the room (5), the items here (10) and held (10), whether the fixture here is open (5), the
-    task (8) and the deeds done (6). Items in other rooms are not seen.
+    task (8) and the deeds done (6). Items in other rooms are not seen; with ``memory`` the observation, f32[94], ends
+    with the room (5) where each item (10) was last seen, zeros for one that is held or not seen yet in the episode.
+
+    Args:
+        memory: whether places are remembered.
     """
+
+    def __init__(self, memory: bool = False):
+        super().__init__()
+        self.memory = memory
 
     @property
     def default_params(self) -> TextRoomsParams:
@@ -98,9 +108,11 @@ class TextRooms(environment.Environment[TextRoomsState, TextRoomsParams]):
     def reset_env(self, key: jax.Array, params: TextRoomsParams) -> tuple[jax.Array, TextRoomsState]:
         """A fresh episode in the first room: ``key -> (observation, state)``."""
         bits = jax.random.bits(key, (NUM_ITEMS + 1,))
+        place = (bits[:NUM_ITEMS] % NUM_ROOMS).astype(jnp.int32)
         state = TextRoomsState(
             room=jnp.int32(0),
-            place=(bits[:NUM_ITEMS] % NUM_ROOMS).astype(jnp.int32),
+            place=place,
+            seen=place == 0,
             opened=jnp.zeros(NUM_FIXTURES, bool),
             task=(bits[NUM_ITEMS] % NUM_TASKS).astype(jnp.int32),
             progress=jnp.int32(0),
@@ -130,6 +142,7 @@ class TextRooms(environment.Environment[TextRoomsState, TextRoomsParams]):
         after = TextRoomsState(
             room=room,
             place=place,
+            seen=state.seen | (place == room),
             opened=state.opened ^ turned,
             task=state.task,
             progress=state.progress + advanced,
@@ -141,8 +154,13 @@ class TextRooms(environment.Environment[TextRoomsState, TextRoomsParams]):
 
     def admissible(self, state: TextRoomsState) -> jax.Array:
         """Which actions do something, or look, now: bool[180]."""
-        here, held = state.place == state.room, state.place == HELD
-        fixture = np.arange(NUM_FIXTURES) == state.room
+        return self.admissible_actions(self.get_obs(state))
+
+    def admissible_actions(self, obs: jax.Array) -> jax.Array:
+        """As :meth:`admissible`, of the state observed; what must be known of it is always seen."""
+        ends = np.cumsum([NUM_ROOMS, NUM_ITEMS, NUM_ITEMS, NUM_FIXTURES])
+        fixture, here, held, opened = jnp.split(obs[: ends[-1]] > 0.5, ends[:-1])
+        stove, sink, person = (fixture[room] for room in (STOVE, SINK, PERSON))
         none, no_item = np.zeros(NUM_FIXTURES, bool), np.zeros(NUM_ITEMS, bool)
         away = jnp.concatenate([~here & ~held, ~fixture])
         near = jnp.concatenate([here | held, fixture])
@@ -151,13 +169,13 @@ class TextRooms(environment.Environment[TextRoomsState, TextRoomsParams]):
             LOOK: jnp.ones(NUM_THINGS, bool),
             TAKE: jnp.concatenate([here, none]),
             DROP: jnp.concatenate([held, none]),
-            OPEN: jnp.concatenate([no_item, fixture & ~state.opened]),
-            CLOSE: jnp.concatenate([no_item, fixture & state.opened]),
-            HEAT: jnp.concatenate([held & (state.room == STOVE), none]),
-            WASH: jnp.concatenate([held & (state.room == SINK), none]),
+            OPEN: jnp.concatenate([no_item, fixture & ~opened]),
+            CLOSE: jnp.concatenate([no_item, opened]),
+            HEAT: jnp.concatenate([held & stove, none]),
+            WASH: jnp.concatenate([held & sink, none]),
             READ: near,
             PUSH: jnp.concatenate([here, fixture]),
-            GIVE: jnp.concatenate([held & (state.room == PERSON), none]),
+            GIVE: jnp.concatenate([held & person, none]),
             POINT: jnp.ones(NUM_THINGS, bool),
         }
         return jnp.concatenate([table[verb] for verb in range(NUM_VERBS)])
@@ -176,7 +194,7 @@ class TextRooms(environment.Environment[TextRoomsState, TextRoomsParams]):
         return state.progress >= NUM_SUBGOALS
 
     def get_obs(self, state: TextRoomsState, params: TextRoomsParams | None = None, key=None) -> jax.Array:
-        """f32[44]."""
+        """f32[44], or f32[94] with ``memory``."""
         fixture = np.arange(NUM_FIXTURES) == state.room
         parts = [
             fixture,
@@ -186,6 +204,9 @@ class TextRooms(environment.Environment[TextRoomsState, TextRoomsParams]):
             np.arange(NUM_TASKS) == state.task,
             np.arange(NUM_SUBGOALS + 1) == state.progress,
         ]
+        if self.memory:
+            known = state.seen[:, None] & (state.place[:, None] == np.arange(NUM_ROOMS))
+            parts.append(known.ravel())
         return jnp.concatenate([part.astype(jnp.float32) for part in parts])
 
     @property
@@ -224,7 +245,7 @@ class TextRooms(environment.Environment[TextRoomsState, TextRoomsParams]):
         return spaces.Discrete(self.num_actions)
 
     def observation_space(self, params: TextRoomsParams | None = None) -> spaces.Box:
-        width = 2 * NUM_FIXTURES + 2 * NUM_ITEMS + NUM_TASKS + NUM_SUBGOALS + 1
+        width = 2 * NUM_FIXTURES + 2 * NUM_ITEMS + NUM_TASKS + NUM_SUBGOALS + 1 + self.memory * NUM_ITEMS * NUM_ROOMS
         return spaces.Box(0.0, 1.0, (width,), jnp.float32)
 
     def state_space(self, params: TextRoomsParams) -> spaces.Dict:
@@ -232,6 +253,7 @@ class TextRooms(environment.Environment[TextRoomsState, TextRoomsParams]):
             {
                 "room": spaces.Discrete(NUM_ROOMS),
                 "place": spaces.Box(0, HELD, (NUM_ITEMS,), jnp.int32),
+                "seen": spaces.Box(0, 1, (NUM_ITEMS,), jnp.bool_),
                 "opened": spaces.Box(0, 1, (NUM_FIXTURES,), jnp.bool_),
                 "task": spaces.Discrete(NUM_TASKS),
                 "progress": spaces.Discrete(NUM_SUBGOALS + 1),
