@@ -6,11 +6,10 @@ chain comes to one part, each in its own order, and
 * *adds* it if it is not in the set and may be added; if it may not be, it takes the place of a random part;
 * if it is in the set, *drops* it or *swaps* it for a random part that is not, by the flip of a coin.
 
-A move to an infeasible set is not made; any other with chance ``min(1, exp(gain / T))``, the temperature T falling
-linearly to 0 in the last sweep: simulated annealing (Kirkpatrick, Gelatt and Vecchi, 1983, "Optimization by simulated
-annealing"). T is a share of the spread of the chains' first values, so no scale of values has to be known. With
-``temperature = 0`` a move is made where nothing is lost. The best set that any chain has been to is returned: it is
-feasible if the oracle's word is, and at least as good as the empty set.
+A move is made if it leads to a feasible set of at least the same value. (Simulated annealing and, at 20 arms, any
+temperature of at least 0.03 of the spread of the first values miss more: with 8 chains of 2 sweeps 1.5 % instead of
+0.8 % of the maximum of a network on schedules.) The best set that any chain ends in is returned: it is feasible if
+the oracle's word is, and at least as good as the empty set.
 
 Xu, Wilder, Khalil and Tambe (2025), "Reinforcement learning with combinatorial actions for coupled restless bandits",
 solve mixed-integer programs here. ``searched`` does for restless arms without a table what the policies of
@@ -24,12 +23,11 @@ from typing import Any, NamedTuple
 import flax.struct
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from purejaxexplore.bandits.policy import Aux, Policy
 from purejaxexplore.bandits.restless import require_restless_world
 from purejaxexplore.bandits.table_values import features_of, value_of_actions
-from purejaxexplore.checks import require_at_least, require_between
+from purejaxexplore.checks import require_at_least
 from purejaxexplore.envs.bandits.restless import RestlessArms, expected_reward, up_chances
 from purejaxexplore.envs.bandits.world import Spec
 
@@ -44,12 +42,10 @@ class SetSearchConfig:
     """Attributes:
     chains: that walk side by side, at least 1.
     sweeps: moves of a chain for each part, at least 1.
-    temperature: first temperature as a share of the spread of the first values, at least 0; may be traced.
     """
 
     chains: int = flax.struct.field(pytree_node=False, default=64)
-    sweeps: int = flax.struct.field(pytree_node=False, default=8)
-    temperature: float = 0.1
+    sweeps: int = flax.struct.field(pytree_node=False, default=4)
 
 
 class FoundSet(NamedTuple):
@@ -114,37 +110,30 @@ def set_search(
     require_search(config)
     require_at_least(2, size=size)
     key_start, key_moves = jax.random.split(key)
-    moves = config.sweeps * size
     uniform = jax.random.uniform(key_start, (config.chains, size))
     orders = jnp.argsort(uniform, axis=1).T
     begin = jax.vmap(partial(random_set, feasible=feasible))(uniform).at[0].set(False)
     value_of = jax.vmap(value)
-    first = value_of(begin)
-    hottest = config.temperature * (first.max() - first.min())
     step = jax.vmap(partial(neighbour, feasible=feasible))
 
-    def move(carry, number_noise):
-        now, worth, best, record = carry
-        number, (partner, coin, luck) = number_noise
-        candidate = step(now, orders[number % size], partner, coin < 0.5)
+    def move(carry, chosen):
+        now, worth = carry
+        parts, (partner, coin) = chosen
+        candidate = step(now, parts, partner, coin < 0.5)
         gained = value_of(candidate)
-        heat = hottest * jnp.maximum(1 - number / max(moves - size, 1), 0.0)
-        taken = gained - worth >= heat * jnp.log(luck)
-        now = jnp.where(taken[:, None], candidate, now)
-        worth = jnp.where(taken, gained, worth)
-        better = worth > record
-        return (now, worth, jnp.where(better[:, None], now, best), jnp.where(better, worth, record)), None
+        taken = gained >= worth
+        return (jnp.where(taken[:, None], candidate, now), jnp.where(taken, gained, worth)), None
 
-    noise = jax.random.uniform(key_moves, (moves, 3, config.chains), minval=1e-7)
-    (_, _, best, record), _ = jax.lax.scan(move, (begin, first, begin, first), (jnp.arange(moves), noise))
-    winner = record.argmax()
-    return FoundSet(best[winner], record[winner])
+    noise = jax.random.uniform(key_moves, (config.sweeps * size, 2, config.chains))
+    parts = jnp.tile(orders, (config.sweeps, 1))
+    (last, worth), _ = jax.lax.scan(move, (begin, value_of(begin)), (parts, noise))
+    winner = worth.argmax()
+    return FoundSet(last[winner], worth[winner])
 
 
 def require_search(config: SetSearchConfig) -> None:
     """Raises ValueError unless the settings of a search are in range."""
     require_at_least(1, chains=config.chains, sweeps=config.sweeps)
-    require_between(0.0, np.inf, temperature=config.temperature)
 
 
 def network_value(arms: RestlessArms, params: Any, states: jax.Array, one_hot: bool = False) -> Value:

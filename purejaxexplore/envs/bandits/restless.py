@@ -153,11 +153,11 @@ def require_arms(arms: RestlessArms, actions: np.ndarray | None) -> None:
             f"actions: {table.dtype} of shape {table.shape}, expected bool of (F, N), the first row empty and others"
             " not"
         )
-    J, (F, N) = len(arms.rewards), (0, arms.links.shape[-1]) if actions is None else table.shape
+    J, (F, N) = len(arms.rewards), (None, arms.links.shape[-1]) if actions is None else table.shape
     shapes = {"rewards": arms.rewards.shape[:1], "links": arms.links.shape, "up": arms.up.shape[:1]}
     for name, expected in {"rewards": (J,), "links": (J, N), "up": (J,)}.items():
         if shapes[name] != expected:
             raise ValueError(f"{name} of shape {getattr(arms, name).shape}: expected {expected} to begin with")
-    if arms.allowed.shape != (F,):
+    if actions is not None and arms.allowed.shape != (F,):
         raise ValueError(f"allowed of shape {arms.allowed.shape}: expected ({F},), one for each action")
     require_between(0.0, 1.0, up=arms.up)
