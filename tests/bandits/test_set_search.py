@@ -21,11 +21,20 @@ PROBLEMS = {
     "capacity": worlds.restless_capacity(8, 3),
     "path": worlds.restless_path(2, 4, 3),
 }
+LARGE = worlds.restless_schedule(8, 3, table=False)
+ARMS = quick_jit(LARGE.draw)(jax.random.key(0))
+WORLD = worlds.restless(ARMS, None, num_chosen=3, horizon=5)
 SEARCH = b.SetSearchConfig(chains=64, sweeps=4)
 TINY = b.SetSearchConfig(chains=2, sweeps=1)
+CONFIG = b.SequoiaConfig(
+    horizon=3, num_top=1, hidden_sizes=(4, 4), batch_size=4, capacity=40, pretrain_states=2, pretrain_epochs=1,
+    search=TINY, target_search=TINY,
+)  # fmt: skip
 
 
-@pytest.mark.parametrize("name", PROBLEMS)
+@pytest.mark.parametrize(
+    "name", [name if name == "schedule" else pytest.param(name, marks=pytest.mark.slow) for name in PROBLEMS]
+)
 def test_the_best_set_is_found_and_the_oracle_agrees_with_the_table(name):
     """On eight parts, of the myopic value and of a network, in three states, by trying all allowed sets."""
     problem = PROBLEMS[name]
@@ -77,54 +86,64 @@ def test_no_infeasible_set_is_returned():
     assert (np.asarray(found.value) >= values[:, 0] - 1e-6).all() and len(set(codes.tolist())) > 20
 
 
+EVERY = np.arange(16)[:, None] >> np.arange(4) & 1 > 0
+TWO = EVERY.sum(1) <= 2
+
+
+def members(*parts):
+    return np.isin(np.arange(4), parts)
+
+
 def test_moves_by_hand():
-    def to(members, part, partner, drops, oracle):
-        action = jnp.isin(jnp.arange(4), jnp.array(members))
-        found = neighbour(action, jnp.int32(part), jnp.float32(partner), jnp.bool_(drops), oracle)
-        return np.flatnonzero(found).tolist()
+    """Of four parts; ``TWO``: at most two of them."""
+    moves = (
+        ((0,), 2, 0.0, True, TWO, (0, 2)),  # added
+        ((0, 1), 2, 0.0, True, TWO, (1, 2)),  # no room: for the first
+        ((0, 1), 2, 0.9, True, TWO, (0, 2)),  # for the second
+        ((0, 1), 1, 0.0, True, TWO, (0,)),  # dropped
+        ((0, 1), 1, 0.99, False, TWO, (0, 3)),  # swapped for the last outside
+        ((0, 1), 2, 0.0, True, TWO & ~EVERY[:, 2], (0, 1)),  # nowhere to go
+        ((0, 1, 2, 3), 1, 0.0, False, TWO | True, (0, 2, 3)),  # nothing to swap for
+    )
+    begin, part, partner, drops, feasible, end = zip(*moves, strict=True)
+    weights = jnp.asarray(1 << np.arange(4))
+    order = np.array([0.9, 0.1, 0.5, 0.3])
 
-    def two(action):
-        return action.sum() <= 2
+    @quick_jit
+    @jax.vmap
+    def run(action, part, partner, drops, feasible):
+        def oracle(x):
+            return feasible[x @ weights]
 
-    assert to([0], 2, 0.0, True, two) == [0, 2]  # added
-    assert to([0, 1], 2, 0.0, True, two) == [1, 2]  # no room: for the first
-    assert to([0, 1], 2, 0.9, True, two) == [0, 2]  # for the second
-    assert to([0, 1], 1, 0.0, True, two) == [0]  # dropped
-    assert to([0, 1], 1, 0.99, False, two) == [0, 3]  # swapped for the last outside
-    assert to([0, 1], 2, 0.0, True, lambda x: two(x) & ~x[2]) == [0, 1]  # nowhere to go
-    assert to([0, 1, 2, 3], 1, 0.0, False, lambda x: True) == [0, 2, 3]  # nothing to swap for
-    order = jnp.array([0.9, 0.1, 0.5, 0.3])
-    assert np.flatnonzero(random_set(order, two)).tolist() == [1, 3]
-    assert np.flatnonzero(random_set(order, lambda x: two(x) & ~(x[1] & x[3]))).tolist() == [1, 2]
+        return neighbour(action, part, partner, drops, oracle), random_set(jnp.asarray(order), oracle)
+
+    begin = np.stack([members(*parts) for parts in begin])
+    found, grown = run(begin, np.array(part), np.array(partner), np.array(drops), np.stack(feasible))
+    np.testing.assert_array_equal(found, [members(*parts) for parts in end])
+    assert np.flatnonzero(grown[0]).tolist() == [1, 3]
+    assert np.flatnonzero(grown[5]).tolist() == [1, 3] and np.asarray(grown[6]).all()
 
 
 def test_oracles_by_hand():
     np.testing.assert_array_equal(fillings((2, 3), 5), [[1, 1], [2, 0], [0, 1], [1, 0], [0, 0]])
     costs, held = (2, 3), fillings((2, 3), 6)
-    for kinds, room, fits in (([2, 2], [6, 4], True), ([2, 2], [5, 4], False), ([3, 0], [6, 2], True)):
-        assert packs(jnp.array(kinds), jnp.array(room), costs, held) == fits
-    line = jnp.abs(jnp.arange(6)[:, None] - jnp.arange(6))
-    for places, length in (([], 0), ([0], 0), ([4], 8), ([1, 3, 5], 10)):
-        assert trip(jnp.isin(jnp.arange(6), jnp.array(places)), line, 3) == length
+    kinds, room = np.array([[2, 2], [2, 2], [3, 0]]), np.array([[6, 4], [5, 4], [6, 2]])
+    line = np.abs(np.arange(6)[:, None] - np.arange(6))
+    places = np.stack([np.isin(np.arange(6), x) for x in ((), (0,), (4,), (1, 3, 5))])
+
+    @quick_jit
+    def run():
+        fits = jax.vmap(lambda kinds, room: packs(kinds, room, costs, held))(kinds, room)
+        return fits, jax.vmap(lambda action: trip(action, jnp.asarray(line), 3))(jnp.asarray(places))
+
+    fits, lengths = run()
+    assert fits.tolist() == [True, False, True] and lengths.tolist() == [0, 0, 8, 10]
 
 
 def test_problems_without_a_table_draw_the_same_instances():
-    for with_table, without in (
-        (PROBLEMS["schedule"], worlds.restless_schedule(8, 3, table=False)),
-        (worlds.restless_budget(4, 1), worlds.restless_budget(4, 1, table=False)),
-    ):
-        ours, theirs = (quick_jit(problem.draw)(jax.random.key(5)) for problem in (without, with_table))
-        assert without.actions is None and ours.allowed.shape == (0,)
-        jax.tree.map(np.testing.assert_array_equal, ours._replace(allowed=()), theirs._replace(allowed=()))
-
-
-LARGE = worlds.restless_schedule(8, 3, table=False)
-ARMS = quick_jit(LARGE.draw)(jax.random.key(0))
-WORLD = worlds.restless(ARMS, None, num_chosen=3, horizon=5)
-CONFIG = b.SequoiaConfig(
-    horizon=3, num_top=1, hidden_sizes=(4, 4), batch_size=4, capacity=40, pretrain_states=2, pretrain_epochs=1,
-    search=TINY, target_search=TINY,
-)  # fmt: skip
+    theirs = quick_jit(PROBLEMS["schedule"].draw)(jax.random.key(0))
+    assert LARGE.actions is None and ARMS.allowed.shape == (0,)
+    jax.tree.map(np.testing.assert_array_equal, ARMS._replace(allowed=()), theirs._replace(allowed=()))
 
 
 def test_the_regret_without_a_table_is_no_less_than_with_it():
@@ -140,6 +159,7 @@ def test_the_regret_without_a_table_is_no_less_than_with_it():
     assert 0 <= with_table <= without
 
 
+@pytest.mark.slow
 def test_sequoia_learns_without_a_table():
     algorithm = b.sequoia(ARMS, None, CONFIG, feasible=LARGE.feasible)
     state, metrics = quick_jit(lambda key: algorithm.step(key, algorithm.init(key)))(jax.random.key(0))
