@@ -14,7 +14,7 @@ the four problems with each of the two values; the worst is told. (b) ``restless
 times what the myopic policy earns, on the interventions and on the schedule; the ratio to static is told. Speed is in
 decisions a second of processor time.
 
-    python experiments/restless_large.py            # five minutes on one CPU core
+    python experiments/restless_large.py            # seven minutes on one CPU core
 """
 
 import dataclasses
