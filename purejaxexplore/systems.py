@@ -122,7 +122,7 @@ SYSTEMS: dict[str, tuple[str, str]] = {
     "self_play": ("purejaxexplore.bandits.self_play", "two bandit learners in a zero-sum matrix game"),
     "sequoia": (
         "purejaxexplore.bandits.sequoia",
-        "SEQUOIA: Q-learning for restless arms, with an exact maximum over combinatorial actions",
+        "SEQUOIA: Q-learning for restless arms, with an exact or a searched maximum over combinatorial actions",
     ),
     "sparse_elimination": (
         "purejaxexplore.bandits.sparse_elimination",

@@ -39,14 +39,7 @@ def by_score(spec: Spec, arms: RestlessArms, actions: np.ndarray, score: Score, 
         TypeError: ``spec`` is not a Spec.
         ValueError: the world is not one of restless arms with such actions.
     """
-    require_spec(spec)
-    choice("action", spec.action, ("mask",))
-    require_arms(arms, actions)
-    J, N = arms.links.shape
-    if (spec.context_dim, spec.num_arms) != (J, N):
-        raise ValueError(
-            f"context_dim={spec.context_dim}, num_arms={spec.num_arms}: expected {J} and {N}, those of the instance"
-        )
+    require_restless_world(spec, arms, actions)
     table = jnp.asarray(actions)
 
     def act(noise, state, observation):
@@ -58,6 +51,18 @@ def by_score(spec: Spec, arms: RestlessArms, actions: np.ndarray, score: Score, 
         return state
 
     return Policy(spec, lambda key: (), act, update, lambda state: table[0], noise=noise)
+
+
+def require_restless_world(spec: Spec, arms: RestlessArms, actions: np.ndarray | None) -> None:
+    """Raises TypeError or ValueError unless ``spec`` is that of a world of such arms and actions; None: no table."""
+    require_spec(spec)
+    choice("action", spec.action, ("mask",))
+    require_arms(arms, actions)
+    J, N = arms.links.shape
+    if (spec.context_dim, spec.num_arms) != (J, N):
+        raise ValueError(
+            f"context_dim={spec.context_dim}, num_arms={spec.num_arms}: expected {J} and {N}, those of the instance"
+        )
 
 
 def random_row(uniform: jax.Array, arms: RestlessArms, actions: jax.Array) -> jax.Array:

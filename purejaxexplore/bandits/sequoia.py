@@ -10,13 +10,16 @@ network ``Q(s, a)`` of the states of all arms and the parts of an action:
 
 The paper solves both maxima by a mixed-integer program over the network with ReLUs. Here the allowed actions are rows
 of a table (:mod:`purejaxexplore.envs.bandits.restless_sets`) and the maximum is over the rows: as exact, in one batch
-of matrix products, and only for problems whose table fits, which is some ten arms. With the authors' ``tau = 1e-6`` the
-slow copy stays the myopic network over all of a training run, so what they publish is in effect one backup on top of
-it; set ``tau = 5e-3`` for Q-learning as usual. Values bootstrap through the end of an episode, which is a truncation.
-Their prioritised replay never updates a priority; here it is uniform. For interventions their random states of
-pre-training are 0 or 1 only; here they are drawn as for the other problems. Weights begin orthogonal.
+of matrix products. Tables suit some ten arms; beyond, a local search asks the problem's oracle instead and finds nearly
+the maximum (:mod:`purejaxexplore.bandits.set_search`). With the authors' ``tau = 1e-6`` the slow copy stays the myopic
+network over all of a training run, so what they publish is in effect one backup on top of it; set ``tau = 5e-3`` for
+Q-learning as usual. Values bootstrap through the end of an episode, which is a truncation. Their prioritised replay
+never updates a priority; here it is uniform. For interventions their random states of pre-training are 0 or 1 only;
+here they are drawn as for the other problems. Weights begin orthogonal.
 """
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import flax.struct
@@ -27,6 +30,14 @@ import optax
 
 from purejaxexplore.algorithm import Algorithm
 from purejaxexplore.bandits.restless import random_row
+from purejaxexplore.bandits.set_search import (
+    FoundSet,
+    SetSearchConfig,
+    network_value,
+    random_set,
+    require_search,
+    set_search,
+)
 from purejaxexplore.bandits.table_values import features_of, table_values
 from purejaxexplore.blocks.replay import Replay, init_replay, push, sample_windows
 from purejaxexplore.checks import require_at_least, require_between
@@ -55,6 +66,7 @@ class SequoiaConfig:
     pretrain_states: random states of pre-training; 50 H in the paper.
     pretrain_epochs: through the data; 300 in the paper, of which the last 240 have learning rates below 0.002 of the
         first.
+    search, target_search: without a table, of the actions that are taken, and of those that targets bootstrap from.
     """
 
     horizon: int = flax.struct.field(pytree_node=False, default=20)
@@ -73,6 +85,8 @@ class SequoiaConfig:
     capacity: int = flax.struct.field(pytree_node=False, default=10_000)
     pretrain_states: int = flax.struct.field(pytree_node=False, default=1000)
     pretrain_epochs: int = flax.struct.field(pytree_node=False, default=60)
+    search: SetSearchConfig = SetSearchConfig()
+    target_search: SetSearchConfig = SetSearchConfig(chains=8, sweeps=2)
 
 
 class Transition(NamedTuple):
@@ -109,24 +123,37 @@ def strategic_actions(size: int) -> np.ndarray:
     return np.concatenate([np.zeros((1, size), bool), np.ones((1, size), bool), alone, ~alone])
 
 
-def sequoia(arms: RestlessArms, actions: np.ndarray, config: SequoiaConfig) -> Algorithm:
+def sequoia(
+    arms: RestlessArms,
+    actions: np.ndarray | None,
+    config: SequoiaConfig,
+    *,
+    feasible: Callable[[RestlessArms, jax.Array], jax.Array] | None = None,
+) -> Algorithm:
     """SEQUOIA; ``init`` pre-trains, one step is one episode of training.
 
     To draw an instance for every seed: ``per_seed(problem.draw, lambda arms: sequoia(arms, problem.actions, config))``.
-    What it learnt acts by :func:`purejaxexplore.bandits.greedy_values`.
+    What it learnt acts by :func:`purejaxexplore.bandits.greedy_values`. Without a table it is ``sequoia(arms, None,
+    config, feasible=problem.feasible)``, and acts by :func:`purejaxexplore.bandits.searched`.
+
+    Args:
+        arms: the instance; may be traced.
+        actions: bool[F, N], the table, or None.
+        config: its numbers may be traced.
+        feasible: the oracle of the instance's problem; asked where there is no table.
 
     Metrics: ``env_steps``, ``episode_return`` (sum of the rounds' expected rewards, with exploration), ``value_loss``
     (mean Huber loss), ``epsilon`` (at the end).
 
     Raises:
-        ValueError: a setting is out of range, or the arrays do not fit together.
+        ValueError: a setting is out of range, the arrays do not fit together, or neither table nor oracle is given.
     """
+    if actions is None and feasible is None:
+        raise ValueError("actions=None, feasible=None: expected a table of actions or the oracle of the problem")
     require_arms(arms, actions)
     _require(config, arms)
     J, N = arms.links.shape
     S = arms.rewards.shape[1]
-    table = jnp.asarray(actions)
-    members = table.astype(jnp.float32)
     network = MLP(config.hidden_sizes, 1, "relu", 1.0)
     inner = optax.scale_by_amsgrad(eps=1.5e-4)
     optimiser = optax.chain(optax.clip(5.0), inner, optax.add_decayed_weights(config.weight_decay))
@@ -137,11 +164,28 @@ def sequoia(arms: RestlessArms, actions: np.ndarray, config: SequoiaConfig) -> A
         inputs = jnp.concatenate([action.astype(jnp.float32), features_of(states, S, config.one_hot)], axis=-1)
         return network.apply(params, inputs)[..., 0]
 
-    def best_value(params, states):
-        """``(row i32[], value f32[])`` of the best allowed action in one state."""
-        values = table_values(params, features_of(states, S, config.one_hot), members)
-        values = jnp.where(arms.allowed, values, -jnp.inf)
-        return values.argmax(), values.max()
+    if actions is not None:
+        table = jnp.asarray(actions)
+        members = table.astype(jnp.float32)
+
+        def best(key, params, states, search):
+            """The best allowed action in one state, exactly."""
+            values = table_values(params, features_of(states, S, config.one_hot), members)
+            values = jnp.where(arms.allowed, values, -jnp.inf)
+            return FoundSet(table[values.argmax()], values.max())
+
+        def random_actions(uniform):
+            """bool[..., N], maximal ones, from uniform numbers f32[..., N]."""
+            return table[random_row(uniform, arms, table)]
+
+    else:
+        oracle = partial(feasible, arms)
+
+        def best(key, params, states, search):
+            """The best action that a search finds in one state."""
+            return set_search(key, network_value(arms, params, states, config.one_hot), oracle, N, search)
+
+        random_actions = jnp.vectorize(partial(random_set, feasible=oracle), signature="(n)->(n)")
 
     def reward_of(states, action):
         return expected_reward(arms, states.astype(jnp.int32), up_chances(arms, action))
@@ -163,10 +207,10 @@ def sequoia(arms: RestlessArms, actions: np.ndarray, config: SequoiaConfig) -> A
 
         def with_actions(key_state):
             key, state = key_state
-            rows = random_row(jax.random.uniform(key, (10, N)), arms, table)
+            random = random_actions(jax.random.uniform(key, (10, N)))
             # What pushes the arms that are in their top state, whether it is allowed or not.
             reaching = (arms.links & (state == S - 1)[:, None]).any(0)
-            tried = jnp.concatenate([fixed, table[rows], reaching[None]])
+            tried = jnp.concatenate([fixed, random, reaching[None]])
             return tried, reward_of(state, tried)
 
         keys = jax.random.split(key_actions, len(states))
@@ -209,11 +253,15 @@ def sequoia(arms: RestlessArms, actions: np.ndarray, config: SequoiaConfig) -> A
         replay = push(init_replay(blank, config.capacity), jax.tree.map(lambda x: x[:, None], first))
         return SequoiaState(params, params, optimiser.init(params), replay, jnp.int32(0))
 
-    def learn(key, state: SequoiaState, rate):
+    def learn(key, key_search, state: SequoiaState, rate):
         rows, _ = sample_windows(key, state.replay, config.batch_size, 1)
         batch = jax.tree.map(lambda x: x[rows[:, 0], 0], state.replay.data)
-        best = jax.lax.map(lambda s: best_value(state.target, s)[1], batch.next_states, batch_size=_AT_ONCE)
-        targets = batch.reward + config.gamma * best
+        next_values = jax.lax.map(
+            lambda key_states: best(key_states[0], state.target, key_states[1], config.target_search).value,
+            (jax.random.split(key_search, config.batch_size), batch.next_states),
+            batch_size=_AT_ONCE,
+        )
+        targets = batch.reward + config.gamma * next_values
 
         def loss(params):
             return optax.huber_loss(predict(params, batch.states, batch.action), targets).mean()
@@ -236,15 +284,15 @@ def sequoia(arms: RestlessArms, actions: np.ndarray, config: SequoiaConfig) -> A
         def play(carry, number_key):
             state, states = carry
             number, key = number_key
-            key_explore, key_row, key_move, key_batch = jax.random.split(key, 4)
+            key_explore, key_row, key_move, key_batch, key_best, key_next = jax.random.split(key, 6)
             explores = jax.random.uniform(key_explore) < epsilon(episode * config.horizon + number)
-            random = random_row(jax.random.uniform(key_row, (N,)), arms, table)
-            action = table[jnp.where(explores, random, best_value(state.params, states)[0])]
+            random = random_actions(jax.random.uniform(key_row, (N,)))
+            action = jnp.where(explores, random, best(key_best, state.params, states, config.search).action)
             moved = move(jax.random.uniform(key_move, (J,)), arms, states, up_chances(arms, action))
             reward = reward_of(states, action)
             row = Transition(states.astype(jnp.int8), action, reward, moved.astype(jnp.int8))
             state = state._replace(replay=push(state.replay, jax.tree.map(lambda x: x[None, None], row)))
-            state, loss = learn(key_batch, state, rate)
+            state, loss = learn(key_batch, key_next, state, rate)
             return (state, moved), (reward, loss)
 
         first = jax.random.bernoulli(key_start, 0.5, (J,)).astype(jnp.int32)
@@ -263,6 +311,8 @@ def sequoia(arms: RestlessArms, actions: np.ndarray, config: SequoiaConfig) -> A
 
 
 def _require(config: SequoiaConfig, arms: RestlessArms) -> None:
+    require_search(config.search)
+    require_search(config.target_search)
     require_at_least(
         1, horizon=config.horizon, num_top=config.num_top, batch_size=config.batch_size, capacity=config.capacity,
         pretrain_states=config.pretrain_states, pretrain_epochs=config.pretrain_epochs,

@@ -4,6 +4,7 @@ Where the paper of :mod:`purejaxexplore.bandits.sequoia` maximises its network b
 allowed actions are scored in one batch of matrix products, so the maximum is exact.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -29,13 +30,22 @@ def table_values(params: Any, features: jax.Array, actions: jax.Array) -> jax.Ar
 
     The first layer is a sum of what the action gives, one product for the whole table, and what the state gives.
     """
+    return value_of_actions(params, features, actions.shape[1])(actions)
+
+
+def value_of_actions(params: Any, features: jax.Array, size: int) -> Callable[[jax.Array], jax.Array]:
+    """``f32[..., N] -> f32[...]``, the network's values of actions of ``size`` parts in a state of features f32[d]."""
     layers = params["params"]
     first = layers["Dense_0"]
-    split = actions.shape[1]
-    hidden = actions @ first["kernel"][:split] + (features @ first["kernel"][split:] + first["bias"])
-    for i in range(1, len(layers)):
-        hidden = jax.nn.relu(hidden) @ layers[f"Dense_{i}"]["kernel"] + layers[f"Dense_{i}"]["bias"]
-    return hidden[:, 0]
+    of_state = features @ first["kernel"][size:] + first["bias"]
+
+    def values(actions):
+        hidden = actions @ first["kernel"][:size] + of_state
+        for i in range(1, len(layers)):
+            hidden = jax.nn.relu(hidden) @ layers[f"Dense_{i}"]["kernel"] + layers[f"Dense_{i}"]["bias"]
+        return hidden[..., 0]
+
+    return values
 
 
 def greedy_values(

@@ -80,6 +80,7 @@ ROOT = Path(__file__).parents[2]
             {"restless_arms", "restless_arms_tuned", "restless_sets", "restless_sets_tuned"},
             id="bandits_restless",
         ),
+        pytest.param("restless_large.py", {"restless_search", "restless_large"}, id="bandits_restless_large"),
         pytest.param("last_switch_bandits.py", {"last_switch_bandits"}, id="bandits_last_switch"),
         pytest.param("rnd_room_chain.py", {"rnd_room_chain", "rnd_tuned"}, id="bonuses"),
         pytest.param("ellm_craft.py", {"ellm_craft"}, id="bonuses_ellm"),

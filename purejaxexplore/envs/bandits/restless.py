@@ -7,7 +7,7 @@ Khalil and Tambe (2025), "Reinforcement learning with combinatorial actions for 
 changing world". The problems of the paper are in :mod:`purejaxexplore.envs.bandits.restless_sets`.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -24,13 +24,15 @@ class RestlessArms(NamedTuple):
         rewards: f32[J, S], for *entering* a state, or staying in it at an end of the chain.
         links: bool[J, N], the parts of an action that push an arm.
         up: f32[J, C + 1], the chance of moving up with 0, ..., C of its parts in the action; else the arm moves down.
-        allowed: bool[F], which rows of the table of actions can be taken; the first always can.
+        allowed: bool[F], which rows of the table of actions can be taken; the first always can. Empty without a table.
+    rules: what the oracle of its problem asks.
     """
 
     rewards: jax.Array
     links: jax.Array
     up: jax.Array
     allowed: jax.Array
+    rules: Any = ()
 
 
 class RestlessState(NamedTuple):
@@ -75,7 +77,10 @@ def move(uniform: jax.Array, arms: RestlessArms, states: jax.Array, chances: jax
     return jnp.clip(states + jnp.where(uniform < chances, 1, -1), 0, arms.rewards.shape[1] - 1)
 
 
-def restless(arms: RestlessArms, actions: np.ndarray, *, horizon: int = 20, start: float = 0.2) -> World:
+def restless(
+    arms: RestlessArms, actions: np.ndarray | None, *, num_chosen: int | None = None, horizon: int = 20,
+    start: float = 0.2,
+) -> World:  # fmt: skip
     """A world of masks over the N parts of an action; it shows the states of all arms, and begins anew every horizon.
 
     The reward of a round is the sum over all arms, none is seen by itself. The regret is that of *this* round's
@@ -83,7 +88,9 @@ def restless(arms: RestlessArms, actions: np.ndarray, *, horizon: int = 20, star
 
     Args:
         arms: the instance; may be traced.
-        actions: bool[F, N], the rows that a policy chooses from, the first one empty.
+        actions: bool[F, N], the rows that a policy chooses from, the first one empty; or None, and then the regret is
+            against the best chance of every arm by itself, which is at least the regret.
+        num_chosen: parts of the largest action; asked for without a table only.
         horizon: rounds of an episode, H.
         start: chance of an arm to start in state 1 rather than 0.
 
@@ -94,13 +101,21 @@ def restless(arms: RestlessArms, actions: np.ndarray, *, horizon: int = 20, star
     require_at_least(1, horizon=horizon)
     require_between(0.0, 1.0, start=start)
     J, N = arms.links.shape
+    if (actions is None) == (num_chosen is None):
+        raise ValueError(f"num_chosen={num_chosen!r}: expected it without a table of actions, and only then")
+    most = int(actions.sum(1).max()) if num_chosen is None else num_chosen
     spec = require_spec(
         Spec(
-            N, "mask", context_dim=J, num_chosen=int(actions.sum(1).max()), value_range=(0.0, np.inf),
-            stationary=False, horizon=horizon,
+            N, "mask", context_dim=J, num_chosen=most, value_range=(0.0, np.inf), stationary=False, horizon=horizon,
         )
     )  # fmt: skip
-    table = up_chances(arms, jnp.asarray(actions))
+    table = None if actions is None else up_chances(arms, jnp.asarray(actions))
+
+    def best(states):
+        if table is not None:
+            return best_next(arms, states, table).max()
+        down, up = ends(arms, states)
+        return (down + (arms.up * (up - down)[:, None]).max(-1)).sum()
 
     def first(uniform):
         return (uniform < start).astype(jnp.int32)
@@ -117,7 +132,7 @@ def restless(arms: RestlessArms, actions: np.ndarray, *, horizon: int = 20, star
         reward = arms.rewards[jnp.arange(J), states].sum()
         feedback = Feedback(jnp.full(N, jnp.nan), jnp.zeros(N, bool), reward, jnp.zeros(0), jnp.bool_(False))
         expected = expected_reward(arms, state.states, chances)
-        regret = jnp.maximum(best_next(arms, state.states, table).max() - expected, 0.0)
+        regret = jnp.maximum(best(state.states) - expected, 0.0)
         t = state.t + 1
         return RestlessState(arms, jnp.where(t % horizon == 0, first(uniform[1]), states), t), feedback, regret
 
@@ -130,19 +145,19 @@ def restless(arms: RestlessArms, actions: np.ndarray, *, horizon: int = 20, star
     return World(spec, reset, observe, step, means, lambda key, n: jax.random.uniform(key, (n, 2, J)))
 
 
-def require_arms(arms: RestlessArms, actions: np.ndarray) -> None:
+def require_arms(arms: RestlessArms, actions: np.ndarray | None) -> None:
     """Raises ValueError unless the arrays of an instance and a table of actions fit together; traced ones: shapes."""
     table = np.asarray(actions)
-    if table.ndim != 2 or table.dtype != bool or table[0].any() or not table.any():
+    if actions is not None and (table.ndim != 2 or table.dtype != bool or table[0].any() or not table.any()):
         raise ValueError(
             f"actions: {table.dtype} of shape {table.shape}, expected bool of (F, N), the first row empty and others"
             " not"
         )
-    J, (F, N) = len(arms.rewards), table.shape
+    J, (F, N) = len(arms.rewards), (None, arms.links.shape[-1]) if actions is None else table.shape
     shapes = {"rewards": arms.rewards.shape[:1], "links": arms.links.shape, "up": arms.up.shape[:1]}
     for name, expected in {"rewards": (J,), "links": (J, N), "up": (J,)}.items():
         if shapes[name] != expected:
             raise ValueError(f"{name} of shape {getattr(arms, name).shape}: expected {expected} to begin with")
-    if arms.allowed.shape != (F,):
+    if actions is not None and arms.allowed.shape != (F,):
         raise ValueError(f"allowed of shape {arms.allowed.shape}: expected ({F},), one for each action")
     require_between(0.0, 1.0, up=arms.up)

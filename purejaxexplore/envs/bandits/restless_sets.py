@@ -6,7 +6,8 @@ with a chance in [0.7, 0.9], left alone in [0, 0.2]. B arms pay 0.2, 0.15, 0.1 a
 0.15, 0.2 and 1, 2 or 3: on the way to the best tops the reward *falls*, which a myopic policy does not cross. Every
 function gives the table of actions, which is the same for all instances, and a function that draws an instance from a
 key and says which actions it allows. The tables are exact and complete, so the best action under any score is a
-maximum over rows; they suit some ten arms.
+maximum over rows; they suit some ten arms. With ``table=False`` there is none, and the number of arms is not limited:
+there the problem's oracle says of one action whether it is allowed (:mod:`purejaxexplore.bandits.set_search`).
 """
 
 import itertools
@@ -20,21 +21,27 @@ import numpy as np
 
 from purejaxexplore.checks import require_at_least
 from purejaxexplore.envs.bandits.restless import RestlessArms
+from purejaxexplore.envs.bandits.restless_oracles import fillings, packs, served, trip
 
 _LARGEST_TABLE = 2**18
 _SLOTS, _ARM_SLOTS, _WORKER_SLOTS = 5, 2, 3
+_COSTS, _MOST_ROOM = (2, 3, 4, 5, 6), 7
 _SHARED = 3
 """Actions of a group, and arms that they push together."""
 
 
 class RestlessProblem(NamedTuple):
     """Attributes:
-    actions: bool[F, N], the empty one first.
+    actions: bool[F, N], the empty one first; None where there is no table.
     draw: ``key -> RestlessArms``.
+    feasible: ``(arms, action bool[N]) -> bool[]``, the oracle.
+    num_chosen: parts of the largest action, at most.
     """
 
-    actions: np.ndarray
+    actions: np.ndarray | None
     draw: Callable[[jax.Array], RestlessArms]
+    feasible: Callable[[RestlessArms, jax.Array], jax.Array]
+    num_chosen: int
 
 
 def subsets(size: int, most: int) -> np.ndarray:
@@ -43,10 +50,7 @@ def subsets(size: int, most: int) -> np.ndarray:
     Raises:
         ValueError: a size is out of range, or there are more than 2^18 sets.
     """
-    require_at_least(2, size=size)
-    require_at_least(1, most=most)
-    if most > size:
-        raise ValueError(f"most={most}: expected at most size={size}")
+    _require_sizes(size, most)
     if (rows := sum(math.comb(size, k) for k in range(most + 1))) > _LARGEST_TABLE:
         raise ValueError(f"size={size}, most={most}: {rows} sets, expected at most {_LARGEST_TABLE}")
     table = np.zeros((rows, size), bool)
@@ -54,6 +58,19 @@ def subsets(size: int, most: int) -> np.ndarray:
     for row, members in zip(table, chosen, strict=True):
         row[list(members)] = True
     return table
+
+
+def _require_sizes(size, most):
+    require_at_least(2, size=size)
+    require_at_least(1, most=most)
+    if most > size:
+        raise ValueError(f"most={most}: expected at most size={size}")
+
+
+def _table(size, most, wanted):
+    """The table of a problem, or None where none is wanted."""
+    _require_sizes(size, most)
+    return subsets(size, most) if wanted else None
 
 
 def draw_rewards(key: jax.Array, num_arms: int, num_good: int) -> jax.Array:
@@ -64,30 +81,37 @@ def draw_rewards(key: jax.Array, num_arms: int, num_good: int) -> jax.Array:
     return jnp.concatenate([below, top[:, None].astype(jnp.float32)], axis=1)
 
 
-def _base_arms(key, num_arms, num_good, allowed):
+def _base_arms(key, num_arms, num_good, allowed, rules=()):
     """Arms that are pushed one by one, in random order."""
     key_reward, key_rest, key_push, key_order = jax.random.split(key, 4)
     rest = 0.2 * jax.random.uniform(key_rest, (num_arms,))
     push = 0.7 + 0.2 * jax.random.uniform(key_push, (num_arms,))
     rewards = jax.random.permutation(key_order, draw_rewards(key_reward, num_arms, num_good))
-    return RestlessArms(rewards, jnp.eye(num_arms, dtype=bool), jnp.stack([rest, push], axis=1), allowed)
+    return RestlessArms(rewards, jnp.eye(num_arms, dtype=bool), jnp.stack([rest, push], axis=1), allowed, rules)
 
 
-def restless_budget(num_arms: int = 20, num_pulls: int = 5) -> RestlessProblem:
+def _all_rows(actions):
+    """bool[F], of a problem that allows every row of its table; of length 0 without one."""
+    return jnp.ones(0 if actions is None else len(actions), bool)
+
+
+def restless_budget(num_arms: int = 20, num_pulls: int = 5, *, table: bool = True) -> RestlessProblem:
     """Any B arms of J: the restless bandit without other coupling.
 
     Raises:
         ValueError: a size is out of range, or the table would have more than 2^18 rows.
     """
-    actions = subsets(num_arms, num_pulls)
+    actions = _table(num_arms, num_pulls, table)
 
     def draw(key):
-        return _base_arms(key, num_arms, num_pulls, jnp.ones(len(actions), bool))
+        return _base_arms(key, num_arms, num_pulls, _all_rows(actions))
 
-    return RestlessProblem(actions, draw)
+    return RestlessProblem(actions, draw, lambda arms, action: action.sum() <= num_pulls, num_pulls)
 
 
-def restless_interventions(num_arms: int = 20, num_actions: int = 10, num_chosen: int = 5) -> RestlessProblem:
+def restless_interventions(
+    num_arms: int = 20, num_actions: int = 10, num_chosen: int = 5, *, table: bool = True
+) -> RestlessProblem:
     """B of N interventions, each of which pushes three arms, by a sigmoid of how many push the same.
 
     With c of its links pushed an arm moves up with chance ``0.98 a (s(3 b c - x0) - s(-x0)) + 0.01``, s the logistic
@@ -99,7 +123,7 @@ def restless_interventions(num_arms: int = 20, num_actions: int = 10, num_chosen
     Raises:
         ValueError: a size is out of range, or too few arms for the interventions.
     """
-    actions = subsets(num_actions, num_chosen)
+    actions = _table(num_actions, num_chosen, table)
     if num_chosen >= num_actions:
         raise ValueError(f"num_chosen={num_chosen}: expected fewer than num_actions={num_actions}")
     num_weak = -(-num_arms * num_chosen // num_actions)
@@ -131,12 +155,12 @@ def restless_interventions(num_arms: int = 20, num_actions: int = 10, num_chosen
         ])  # fmt: skip
         links = jnp.asarray(pattern)[order][:, jax.random.permutation(key_action, num_actions)]
         rewards = draw_rewards(key_reward, num_arms, num_chosen)
-        return RestlessArms(rewards, links, 0.98 * a[:, None] * lift + 0.01, jnp.ones(len(actions), bool))
+        return RestlessArms(rewards, links, 0.98 * a[:, None] * lift + 0.01, _all_rows(actions))
 
-    return RestlessProblem(actions, draw)
+    return RestlessProblem(actions, draw, lambda arms, action: action.sum() <= num_chosen, num_chosen)
 
 
-def restless_schedule(num_arms: int = 20, num_workers: int = 5) -> RestlessProblem:
+def restless_schedule(num_arms: int = 20, num_workers: int = 5, *, table: bool = True) -> RestlessProblem:
     """At most B arms, each of which needs two hours of a worker in slots of its own.
 
     Of five slots an arm is free in two and a worker in three, and a worker serves one arm a slot; free slots are drawn
@@ -147,7 +171,7 @@ def restless_schedule(num_arms: int = 20, num_workers: int = 5) -> RestlessProbl
     Raises:
         ValueError: a size is out of range, or the table would have more than 2^18 rows.
     """
-    actions = subsets(num_arms, num_workers)
+    actions = _table(num_arms, num_workers, table)
     slots = subsets(_SLOTS, _SLOTS)
 
     def free(key_chance, key_draw, count, number, falling):
@@ -160,9 +184,14 @@ def restless_schedule(num_arms: int = 20, num_workers: int = 5) -> RestlessProbl
         key_arms, *keys = jax.random.split(key, 5)
         arms_free = free(keys[0], keys[1], num_arms, _ARM_SLOTS, False)
         workers_free = free(keys[2], keys[3], num_workers, _WORKER_SLOTS, True)
-        return _base_arms(key_arms, num_arms, num_workers, servable(actions, slots, arms_free, workers_free))
+        rules = hours_asked(slots, arms_free, workers_free)
+        allowed = _all_rows(None) if actions is None else servable(actions, slots, arms_free, workers_free)
+        return _base_arms(key_arms, num_arms, num_workers, allowed, rules)
 
-    return RestlessProblem(actions, draw)
+    def feasible(arms, action):
+        return (action.sum() <= num_workers) & served(action, *arms.rules)
+
+    return RestlessProblem(actions, draw, feasible, num_workers)
 
 
 def servable(actions, slots, arms_free, workers_free) -> jax.Array:
@@ -174,13 +203,22 @@ def servable(actions, slots, arms_free, workers_free) -> jax.Array:
         arms_free: bool[J, T].
         workers_free: bool[W, T].
     """
+    asked, hours = hours_asked(slots, arms_free, workers_free)
+    return (jnp.asarray(actions, jnp.float32) @ asked <= hours).all(-1)
+
+
+def hours_asked(slots, arms_free, workers_free) -> tuple[jax.Array, jax.Array]:
+    """``(f32[J, 2^T], f32[2^T])``, what each arm asks for in a set of slots and can have nowhere else; the set's hours.
+
+    Args:
+        slots, arms_free, workers_free: as for :func:`servable`.
+    """
     hours = jnp.asarray(slots, jnp.float32) @ workers_free.sum(0)
     nowhere_else = ~(arms_free[:, None, :] & ~jnp.asarray(slots)).any(-1)
-    asked = 2 * jnp.asarray(actions, jnp.float32) @ nowhere_else.astype(jnp.float32)
-    return (asked <= hours).all(-1)
+    return 2 * nowhere_else.astype(jnp.float32), hours
 
 
-def restless_capacity(num_arms: int = 12, num_workers: int = 3) -> RestlessProblem:
+def restless_capacity(num_arms: int = 12, num_workers: int = 3, *, table: bool = True) -> RestlessProblem:
     """Any arms that the workers can carry: costs 2 to 6, capacities 2 to 7, an arm is served by one worker.
 
     As many arms pay well at the top as there are workers. The table has all ``2^J`` sets.
@@ -189,15 +227,22 @@ def restless_capacity(num_arms: int = 12, num_workers: int = 3) -> RestlessProbl
         ValueError: a size is out of range, or the table would have more than 2^18 rows.
     """
     require_at_least(1, num_workers=num_workers)
-    actions = subsets(num_arms, num_arms)
+    actions = _table(num_arms, num_arms, table)
+    held = fillings(_COSTS, _MOST_ROOM)
 
     def draw(key):
         key_arms, key_costs, key_room = jax.random.split(key, 3)
-        costs = jax.random.randint(key_costs, (num_arms,), 2, 7)
-        room = jax.random.randint(key_room, (num_workers,), 2, 8)
-        return _base_arms(key_arms, num_arms, num_workers, packable(actions, costs, room))
+        costs = jax.random.randint(key_costs, (num_arms,), _COSTS[0], _COSTS[-1] + 1)
+        room = jax.random.randint(key_room, (num_workers,), _COSTS[0], _MOST_ROOM + 1)
+        allowed = _all_rows(None) if actions is None else packable(actions, costs, room)
+        return _base_arms(key_arms, num_arms, num_workers, allowed, (costs, room))
 
-    return RestlessProblem(actions, draw)
+    def feasible(arms, action):
+        costs, room = arms.rules
+        kinds = (action[:, None] & (costs[:, None] == jnp.array(_COSTS))).sum(0)
+        return packs(kinds, room, _COSTS, held)
+
+    return RestlessProblem(actions, draw, feasible, num_arms)
 
 
 def packable(actions: np.ndarray, costs: jax.Array, room: jax.Array) -> jax.Array:
@@ -230,7 +275,7 @@ def packable(actions: np.ndarray, costs: jax.Array, room: jax.Array) -> jax.Arra
     return filled < never
 
 
-def restless_path(rows: int = 4, columns: int = 5, num_pulls: int = 5) -> RestlessProblem:
+def restless_path(rows: int = 4, columns: int = 5, num_pulls: int = 5, *, table: bool = True) -> RestlessProblem:
     """At most B arms on a grid, all on one closed walk of 2 B steps from a corner.
 
     The paper walks on parts of the London underground; a grid takes their place. A set can be pulled if and only if
@@ -240,15 +285,18 @@ def restless_path(rows: int = 4, columns: int = 5, num_pulls: int = 5) -> Restle
         ValueError: a size is out of range, or the table would have more than 2^18 rows.
     """
     require_at_least(1, rows=rows, columns=columns)
-    sets = subsets(rows * columns, num_pulls)
+    sets = _table(rows * columns, num_pulls, table)
     places = np.stack(np.divmod(np.arange(rows * columns), columns), axis=1)
     distance = np.abs(places[:, None] - places).sum(-1)
-    actions = sets[round_trips(sets, distance) <= 2 * num_pulls]
+    actions = None if sets is None else sets[round_trips(sets, distance) <= 2 * num_pulls]
 
     def draw(key):
-        return _base_arms(key, rows * columns, num_pulls, jnp.ones(len(actions), bool))
+        return _base_arms(key, rows * columns, num_pulls, _all_rows(actions))
 
-    return RestlessProblem(actions, draw)
+    def feasible(arms, action):
+        return (action.sum() <= num_pulls) & (trip(action, jnp.asarray(distance), num_pulls) <= 2 * num_pulls)
+
+    return RestlessProblem(actions, draw, feasible, num_pulls)
 
 
 def round_trips(sets: np.ndarray, distance: np.ndarray) -> np.ndarray:
