@@ -97,6 +97,7 @@ ROOT = Path(__file__).parents[2]
         pytest.param("adaptive_replay.py", {"adaptive_replay"}, id="learners_adaptive_replay"),
         pytest.param("diayn_four_rooms.py", {"diayn_four_rooms"}, id="bonuses_diayn"),
         pytest.param("sofe_coverage.py", {"sofe_coverage"}, id="bonuses_sofe"),
+        pytest.param("particle_entropy.py", {"particle_entropy"}, id="bonuses_particle_entropy"),
         pytest.param("noisy_tv_chain.py", {"noisy_tv_chain"}, id="bonuses_noisy_tv"),
         pytest.param(
             "bonuses_by_worlds.py",
