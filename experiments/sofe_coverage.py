@@ -1,0 +1,356 @@
+"""SOFE: does a policy cover more of the world in an episode if it sees what its bonus has counted?
+
+Castanyer, Courville and Bengio (2023), "Improving intrinsic exploration by creating stationary objectives". No
+reward, episodes of exactly 200 steps in three worlds of 101, 49 and 104 cells: RoomChain(6, 4), Spiral(11) and
+FourRooms without slipping. Their goals are ordinary cells here, which end nothing (:class:`Tour`), and observations are
+one-hot cells. PPO is paid by episodic counts and nothing else: 1 for a first visit ("salesman"), or with ``--rewards
+sqrt`` also ``1/sqrt(n)`` for the n-th. Three arms of one network, whose input is the cell and a map of the world:
+
+* Plain: the map is blank;
+* SOFE: it shows the bonus's statistic, whether a cell was visited in this episode (of ``1/sqrt(n)``: ``log(1 + n)``);
+* Other's map: it shows that of the next environment. Environments run in step, so this map still tells how late it is
+  in the episode, as a map of one's own does, and nothing else about it.
+
+A planner that walks to the nearest cell not yet seen in the episode (breadth first) shows what is possible. A policy
+with memory (``gru_size``), which could count for itself, costs two to three times as much and is left out.
+
+Criterion, written before the judged run, for each reward (IQM over seeds, last tenth of the training, paired
+differences):
+
+* coverage, the mean share of the cells that an episode visits, is higher with SOFE than Plain by at least 0.15, the
+  95 % interval above 0, in two worlds of three;
+* and higher than with the other's map by at least 0.10 in two worlds of three;
+* the critic's explained variance (PPO's metric: of the lambda-returns, over a rollout) is higher with SOFE than Plain
+  by at least 0.2 in two worlds of three.
+
+Learning rate and weight of the entropy of each arm are the best of six on seeds 1000 to 1002 by the coverage in
+RoomChain for first visits (``--tune``); judged on seeds 0 to 19. The plan was 200,000 steps and both rewards; it was
+cut, to fit into minutes, before the judged run.
+
+    python experiments/sofe_coverage.py            # about seven minutes on one CPU core
+    python experiments/sofe_coverage.py --tune     # the six settings of each arm on the tuning seeds
+    python experiments/sofe_coverage.py --smoke    # seconds
+"""
+
+import dataclasses
+import itertools
+from collections import deque
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import tyro
+from flax import struct
+
+import purejaxexplore as pjx
+from purejaxexplore import analysis
+from purejaxexplore.analysis.style import FULL_WIDTH, INK
+from purejaxexplore.bonuses.counts import CountsConfig, counts
+from purejaxexplore.bonuses.sofe import expose, log_counts
+from purejaxexplore.checks import choice
+from purejaxexplore.envs.wrappers import ObserveStateId, OneHot, StateId, Wrapper
+from purejaxexplore.learners.ppo import PPOConfig, Stream, ppo
+from purejaxexplore.runner.cache import enable_compilation_cache
+
+HORIZON = 200
+WORLDS = ("RoomChain", "Spiral", "FourRooms")
+REWARDS = {"salesman": "Paid first visits", "sqrt": "Paid $1/\\sqrt{n}$"}
+FEATURES = {"salesman": lambda state: (state.mem > 0).astype(jnp.float32), "sqrt": log_counts}
+PPO = PPOConfig(num_envs=16, rollout_length=100, hidden_sizes=(64,))
+TUNING_SEEDS = (1000, 1001, 1002)
+GRID = {"learning_rate": [1e-3, 3e-3], "entropy_coef": [0.003, 0.01, 0.03]}
+OTHER = "Other's map"
+SHOWN = {"Plain": 0.0, "SOFE": 1.0, OTHER: 2.0}
+CHOSEN = {
+    "Plain": {"learning_rate": 3e-3, "entropy_coef": 0.03},
+    "SOFE": {"learning_rate": 3e-3, "entropy_coef": 0.003},
+    OTHER: {"learning_rate": 3e-3, "entropy_coef": 0.01},
+}
+CRITERION = (
+    "last tenth of the training, for each reward, each in two worlds of three: coverage of an episode, SOFE less Plain"
+    " >= 0.15 (95 % interval above 0), SOFE less Other's map >= 0.10, critic's explained variance, SOFE less Plain"
+    " >= 0.2"
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Args:
+    """SOFE's coverage without reward.
+
+    Attributes:
+        seeds: seeds of each arm.
+        first_seed: number of the first seed; 1000 to 1002 were used for tuning.
+        env_steps: environment steps of each seed.
+        rewards: salesman, sqrt or both.
+        tune: print how each setting does on the tuning seeds, and nothing else.
+        smoke: tiny sizes, to see that everything runs; writes no ledger.
+        results: directory of the figure and of the ledger.
+    """
+
+    seeds: int = 20
+    first_seed: int = 0
+    env_steps: int = 150_000
+    rewards: tuple[str, ...] = ("salesman",)
+    tune: bool = False
+    smoke: bool = False
+    results: Path = Path("experiments/results")
+
+
+@struct.dataclass
+class Lane:
+    """``row``: number of the :class:`Setting` that a lane of the sweep has."""
+
+    row: int = 0
+
+
+class Setting(NamedTuple):
+    """``shown``: of SHOWN, what the map shows; the rest is PPO's."""
+
+    shown: float
+    learning_rate: float
+    entropy_coef: float
+
+
+class TourState(NamedTuple):
+    """``env_state``: of the wrapped world; ``seen``: bool[num_states], cells visited in this episode."""
+
+    env_state: Any
+    seen: jax.Array
+
+
+class Tour(Wrapper):
+    """A world that only its time limit ends; its reward, 1 for the first visit of a cell, is measured and not paid."""
+
+    def inner_state(self, state: TourState) -> Any:
+        return state.env_state
+
+    def reset_env(self, key, params):
+        obs, env_state = super().reset_env(key, params)
+        return obs, TourState(env_state, jnp.arange(self.num_states) == self._env.state_id(env_state, params))
+
+    def step_env(self, key, state, action, params):
+        obs, env_state, _, _, info = super().step_env(key, state, action, params)
+        here = jnp.arange(self.num_states) == info["state_id"]
+        first = (here & ~state.seen).any().astype(jnp.float32)
+        return obs, TourState(env_state, state.seen | here), first, jnp.bool_(False), {"state_id": info["state_id"]}
+
+    def is_terminated(self, state, params):
+        return jnp.bool_(False)
+
+
+def make_world(name: str) -> tuple[Any, Any]:
+    """The world without ends, seen as one-hot cells, and its parameters."""
+    if name == "FourRooms":
+        env, env_params = pjx.make("gymnax/FourRooms-misc", fail_prob=0.0, max_steps_in_episode=HORIZON)
+        number = jnp.cumsum(env.env_map.reshape(-1)).reshape(env.env_map.shape) - 1  # of the open cells alone
+        env = StateId(env, lambda state, params: number[state.pos[0], state.pos[1]], env.num_reachable)
+        return OneHot(ObserveStateId(Tour(env))), env_params
+    settings = {"RoomChain": {"num_rooms": 6, "size": 4}, "Spiral": {"size": 11}}[name]
+    env, env_params = pjx.make(name, **settings, max_steps_in_episode=HORIZON)
+    return Tour(env), env_params
+
+
+def plan_of(name: str) -> tuple[np.ndarray, tuple[int, int]]:
+    """The open cells, bool[H, W], and where an episode starts."""
+    env, _ = make_world(name)
+    if name == "FourRooms":
+        return np.asarray(env.env_map, bool), tuple(map(int, env.pos_fixed))
+    start = env.start if name == "RoomChain" else tuple(map(int, env.cells[0]))
+    return np.asarray(env.position_map(np.ones(env.num_states))) > 0, start
+
+
+def way_to_unseen(free: np.ndarray, at: tuple[int, int], seen: set) -> list[tuple[int, int]]:
+    """The cells after ``at`` on a shortest way to a cell not seen; none where all that can be reached is seen."""
+    ways = {at: []}
+    queue = deque([at])
+    while queue:
+        here = queue.popleft()
+        for down, right in ((-1, 0), (0, 1), (1, 0), (0, -1)):
+            there = (here[0] + down, here[1] + right)
+            if not free[there] or there in ways:
+                continue
+            ways[there] = [*ways[here], there]
+            if there not in seen:
+                return ways[there]
+            queue.append(there)
+    return []
+
+
+def planned_coverage(free: np.ndarray, start: tuple[int, int], moves: int) -> float:
+    """Share of the open cells seen by a walk to the nearest unseen cell, and from there to the next."""
+    at, seen = start, {start}
+    while moves and (way := way_to_unseen(free, at, seen)[:moves]):
+        at, moves = way[-1], moves - len(way)
+        seen.update(way)
+    return len(seen) / free.sum()
+
+
+def train(world: str, reward: str, config: PPOConfig, rows: list[Setting], args: Args):
+    """Coverage and explained variance f64[rows, seeds, iterations], and environment steps i64[iterations]."""
+    env, env_params = make_world(world)
+    features = FEATURES[reward]
+
+    def make(lane: Lane):
+        setting = Setting(*jnp.asarray(rows)[lane.row])
+
+        def show(state):
+            shown = features(state)
+            return (setting.shown == 1.0) * shown + (setting.shown == 2.0) * jnp.roll(shown, 1, axis=0)
+
+        bonus = expose(counts(CountsConfig(env.num_states, reward=reward)), show)
+        settings = config.replace(learning_rate=setting.learning_rate, entropy_coef=setting.entropy_coef)
+        return ppo(env, env_params, settings, streams=(Stream("counts", bonus),))
+
+    iterations = args.env_steps // (config.num_envs * config.rollout_length)
+    metrics = pjx.sweep(
+        make, Lane(), {"row": list(range(len(rows)))}, args.seeds, iterations, first_seed=args.first_seed,
+        progress=False,
+    ).metrics  # fmt: skip
+    covered = (1.0 + np.asarray(metrics["episode_return"], np.float64)) / env.num_reachable
+    explained = np.asarray(metrics["counts_explained_variance"], np.float64)
+    return covered, explained, np.asarray(metrics["env_steps"])[0, 0]
+
+
+def last_tenth(curve: np.ndarray) -> np.ndarray:
+    return curve[..., -max(curve.shape[-1] // 10, 1) :].mean(-1)
+
+
+def tune(args: Args) -> None:
+    """Prints the coverage of each setting of each arm on the tuning seeds."""
+    args = dataclasses.replace(args, seeds=len(TUNING_SEEDS), first_seed=TUNING_SEEDS[0], env_steps=200_000)
+    settings = list(itertools.product(*GRID.values()))
+    arms = list(itertools.product(SHOWN, settings))
+    rows = [Setting(SHOWN[name], *setting) for name, setting in arms]
+    covered, explained, _ = train("RoomChain", "salesman", PPO, rows, args)
+    for (name, setting), score, known in zip(arms, last_tenth(covered), last_tenth(explained), strict=True):
+        told = ", ".join(f"{field} {value}" for field, value in zip(GRID, setting, strict=True))
+        print(f"{name:<12} {told}: coverage {score.mean():.3f}, explained variance {known.mean():.3f}", flush=True)
+
+
+def figure_of(curves: dict[tuple[str, str], dict[str, np.ndarray]], steps: np.ndarray, planned: dict[str, float]):
+    """Coverage of an episode against environment steps, a panel a world and reward: IQM with 95 % intervals."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    names = {name: None for arms in curves.values() for name in arms}
+    styles = analysis.looks(names)
+    worlds, rewards = (list(dict.fromkeys(keys)) for keys in zip(*curves, strict=True))
+    with analysis.style():
+        figure = Figure(figsize=(FULL_WIDTH, 0.7 + 1.75 * len(rewards)))
+        FigureCanvasAgg(figure)
+        axes = figure.subplots(len(rewards), len(worlds), sharex=True, sharey=True, squeeze=False)
+        handles = {}
+        for (world, reward), arms in curves.items():
+            ax = axes[rewards.index(reward), worlds.index(world)]
+            for name, curve in arms.items():
+                look, band = styles[name], analysis.iqm_bands(100.0 * curve)
+                line = {"color": look.color, "linestyle": look.linestyle, "zorder": 3}
+                handles[name] = ax.plot(steps / 1e3, band.value, **line)[0]
+                ax.fill_between(steps / 1e3, band.low, band.high, color=look.color, alpha=0.18, linewidth=0)
+            handles["Planner"] = ax.axhline(100.0 * planned[world], color=INK, linewidth=1.0, linestyle="--")
+            ax.set(ylim=(0, 104))
+            ax.margins(x=0.01)
+        for ax, world in zip(axes[0], worlds, strict=True):
+            ax.set_title(world)
+        for ax, reward in zip(axes[:, 0], rewards, strict=True):
+            ax.set_ylabel(f"{REWARDS[reward]}:\ncells seen (%)")
+        for ax in axes[-1]:
+            ax.set_xlabel("Environment steps (thousands)")
+        figure.legend(handles.values(), handles.keys(), loc="outside upper left", ncols=len(handles))
+    return figure
+
+
+def second_best(differences: list[analysis.Estimate]) -> analysis.Estimate:
+    """What two of three worlds reach."""
+    return sorted(differences)[-2]
+
+
+def judge(args: Args, env_steps: int, curves: dict, explained: dict, planned: dict[str, float]) -> None:
+    """Writes the ledger's entry."""
+    met, told, effects = {}, [], []
+    for reward in args.rewards:
+        scores = {world: {name: last_tenth(c) for name, c in curves[world, reward].items()} for world in WORLDS}
+        known = {world: explained[world, reward] for world in WORLDS}
+        gain, over_other, sight = (
+            [analysis.paired_bootstrap(table[world]["SOFE"], table[world][name]) for world in WORLDS]
+            for table, name in ((scores, "Plain"), (scores, OTHER), (known, "Plain"))
+        )
+        effects.append(second_best(gain))
+        met |= {
+            f"{reward}: SOFE less Plain": sum(e.value >= 0.15 and e.low > 0 for e in gain) >= 2,
+            f"{reward}: SOFE less other's map": sum(e.value >= 0.1 for e in over_other) >= 2,
+            f"{reward}: explained variance": sum(e.value >= 0.2 for e in sight) >= 2,
+        }
+        for i, world in enumerate(WORLDS):
+            arms = ", ".join(f"{name} {analysis.iqm(score):.3f}" for name, score in scores[world].items())
+            told.append(
+                f"{world}, {reward}: {arms}, planner {planned[world]:.3f}, SOFE less Plain "
+                "{:.3f} [{:.3f}, {:.3f}], less other's map {:.3f} [{:.3f}, {:.3f}], explained variance {:.3f} "
+                "[{:.3f}, {:.3f}]".format(*gain[i], *over_other[i], *sight[i])
+            )
+    enough = args.seeds >= 20 and args.env_steps >= 150_000
+    path = analysis.record(
+        name="sofe_coverage",
+        claim="A policy that sees what its episodic count bonus has counted covers more of a world in an episode.",
+        source="Castanyer, Courville and Bengio (2023), Improving intrinsic exploration by creating stationary "
+        "objectives",
+        criterion=CRITERION,
+        env_steps=env_steps,
+        baselines={
+            "Plain": f"the same with a blank map; {CHOSEN['Plain']}",
+            "Other's map": f"the same with another environment's map; {CHOSEN[OTHER]}",
+            "Planner": "a walk to the nearest cell not yet seen, again and again",
+        },
+        tuning_seeds=TUNING_SEEDS,
+        judging_seeds=range(args.first_seed, args.first_seed + args.seeds),
+        effect=min(effects),
+        statistic=f"coverage of an episode, SOFE less Plain, second largest of three worlds (IQM); {'; '.join(told)}",
+        verdict=("holds" if all(met.values()) else "does not hold") if enough else "not judged",
+        reason=", ".join(f"{part} {'met' if yes else 'not met'}" for part, yes in met.items())
+        if enough
+        else "it needs 20 seeds and 150,000 steps",
+        command=f"python experiments/sofe_coverage.py --seeds {args.seeds} --first-seed {args.first_seed}"
+        f" --rewards {' '.join(args.rewards)} --env-steps {args.env_steps}",
+        family="bonuses",
+        directory=args.results,
+    )
+    print("written:", path)
+
+
+def main(args: Args) -> None:
+    """Trains all arms, draws the curves and writes the ledger."""
+    enable_compilation_cache()
+    if args.tune:
+        tune(args)
+        return
+    for reward in args.rewards:
+        choice("rewards", reward, sorted(REWARDS))
+    config, worlds = PPO, WORLDS
+    if args.smoke:
+        config = PPO.replace(num_envs=4, rollout_length=20, num_warmup_steps=20, num_epochs=1)
+        args = dataclasses.replace(args, seeds=2, env_steps=800, rewards=args.rewards[:1])
+        worlds = WORLDS[:1]
+    rows = [Setting(shown, **CHOSEN[name]) for name, shown in SHOWN.items()]
+    curves, explained, steps = {}, {}, None
+    for world, reward in itertools.product(worlds, args.rewards):
+        covered, known, steps = train(world, reward, config, rows, args)
+        curves[world, reward] = dict(zip(SHOWN, covered, strict=True))
+        explained[world, reward] = dict(zip(SHOWN, last_tenth(known), strict=True))
+        for name, curve in curves[world, reward].items():
+            score, known = last_tenth(curve).mean(), explained[world, reward][name].mean()
+            print(f"{world:<10} {reward:<9} {name:<12} {score:.3f}, explained variance {known:.3f}", flush=True)
+    planned = {world: planned_coverage(*plan_of(world), HORIZON) for world in worlds}
+    print("planner:", ", ".join(f"{world} {share:.3f}" for world, share in planned.items()))
+
+    args.results.mkdir(parents=True, exist_ok=True)
+    figure_of(curves, steps, planned).savefig(args.results / "sofe_coverage.png", dpi=200)
+    print("written:", args.results / "sofe_coverage.png")
+    if args.smoke or args.first_seed + args.seeds > TUNING_SEEDS[0]:
+        return
+    judge(args, int(steps[-1]), curves, explained, planned)
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Args))
