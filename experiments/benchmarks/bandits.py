@@ -3,10 +3,11 @@
 ``many`` are thousands of seeds at once, ``one`` is one seed; every pull is a decision, a reward and an update of a
 Bernoulli bandit whose means are drawn anew for each seed. ``bare`` is the floor for the same seeds: a scan that draws
 the same random numbers as UCB1's world, one uniform a pull, and adds 1 to one of K counts (by a scatter, the faster way
-on a CPU). ``bare_normals`` draws K normal numbers besides, as Gaussian Thompson sampling must.
+on a CPU). ``bare_normals`` draws K normal numbers besides, as Thompson sampling must.
 
-``projected_seconds`` is what 10^4 seeds of 10^4 pulls would take at the measured rate. A peer is measured where it is
-installed (mabwiser; SMPyBandits needs an old scipy), as a Python loop over the same number of arms.
+``projected_seconds`` is what 10^4 seeds of 10^4 pulls would take at the measured rate. Peers (mabwiser, SMPyBandits)
+are measured where they are installed, as Python loops over the same number of arms; where one has the policy, the line
+also tells the mean regret of all after ``pulls`` pulls of the same arms, with its 95 % interval.
 
 One JSON line a policy and number of arms goes to ``experiments/results/benchmarks/bandits.jsonl``.
 
@@ -22,7 +23,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import tyro
+from bandit_peers import Peer, mabwiser, play, smpybandits
 
+import purejaxexplore as pjx
 from purejaxexplore import bandits as b
 from purejaxexplore.algorithm import init_key, scan_steps
 from purejaxexplore.envs.bandits import bernoulli, uniform_means
@@ -90,46 +93,24 @@ def bare(num_arms: int, blocks: int, normals: bool):
     return jax.vmap(one)
 
 
-def peers(name: str, num_arms: int, pulls: int) -> dict[str, timing.Turn]:
+def peers(name: str, num_arms: int) -> dict[str, Peer]:
     """The libraries that are installed and have the policy."""
-    rng = np.random.default_rng(0)
-    means = rng.random(num_arms)
-    turns = {}
-    if timing.package_version("mabwiser") and name in ("ucb1", "beta_thompson"):
-        from mabwiser.mab import MAB, LearningPolicy
+    packages = {"mabwiser": mabwiser, "SMPyBandits": smpybandits}
+    found = {p.lower(): of(name, num_arms) for p, of in packages.items() if timing.package_version(p)}
+    return {name: peer for name, peer in found.items() if peer is not None}
 
-        rule = LearningPolicy.UCB1(alpha=1.0) if name == "ucb1" else LearningPolicy.ThompsonSampling()
 
-        def start_mabwiser():
-            learner = MAB(list(range(num_arms)), rule)
-            learner.fit(list(range(num_arms)), [0] * num_arms)
-            return (learner,)
-
-        def run_mabwiser(learner):
-            for _ in range(pulls):
-                arm = learner.predict()
-                learner.partial_fit([arm], [int(rng.random() < means[arm])])
-            return np.zeros(0)
-
-        turns["mabwiser"] = timing.Turn(start_mabwiser, run_mabwiser)
-    if timing.package_version("SMPyBandits") and name in ("ucb1", "beta_thompson", "kl_ucb"):
-        from SMPyBandits.Policies import UCB, Thompson, klUCB
-
-        policy = {"ucb1": UCB, "beta_thompson": Thompson, "kl_ucb": klUCB}[name]
-
-        def start_smpybandits():
-            learner = policy(num_arms)
-            learner.startGame()
-            return (learner,)
-
-        def run_smpybandits(learner):
-            for _ in range(pulls):
-                arm = learner.choice()
-                learner.getReward(arm, float(rng.random() < means[arm]))
-            return np.zeros(0)
-
-        turns["smpybandits"] = timing.Turn(start_smpybandits, run_smpybandits)
-    return turns
+def regrets(name: str, rivals: dict[str, Peer], num_arms: int, pulls: int) -> dict[str, list[float]]:
+    """Mean regret after ``pulls`` and its 95 % interval on evenly spaced means: ours of 1,000 seeds, of 100 a rival."""
+    means = np.linspace(0.1, 0.9, num_arms)
+    world = bernoulli(tuple(means.tolist()))
+    run = pjx.run(b.bandit(make_policy(name, world.spec, pulls), world, pulls=pulls), 1000, 1, progress=False)
+    found = {"many": np.asarray(run.metrics["regret"], np.float64)[:, -1]}
+    for rival, peer in rivals.items():
+        counts = [play(peer, means, pulls, np.random.default_rng(seed)) for seed in range(100)]
+        found[rival] = np.array(counts) @ (means.max() - means)
+    half = {who: 1.96 * x.std(ddof=1) / np.sqrt(x.size) for who, x in found.items()}
+    return {f"{who}_regret": [x.mean(), x.mean() - half[who], x.mean() + half[who]] for who, x in found.items()}
 
 
 def run_together(name: str, num_arms: int, seeds: int, pulls: int, peer_pulls: int, rounds: int) -> dict:
@@ -149,27 +130,31 @@ def run_together(name: str, num_arms: int, seeds: int, pulls: int, peer_pulls: i
 
     keys = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.key(0), jnp.arange(seeds))
     many, one = timing.compile_ahead(train, keys), timing.compile_ahead(train_alone, keys[0])
-    normals = name == "gaussian_thompson"
+    normals = name.endswith("thompson")
+    rivals, means = peers(name, num_arms), np.random.default_rng(0).random(num_arms)
     floor = timing.compile_ahead(bare(num_arms, blocks, normals), keys)
     turns = {
         "gemm": timing.gemm(),
         "many": timing.Turn(lambda: (keys,), many.call),
         "one": timing.Turn(lambda: (keys[0],), one.call),
         "bare": timing.Turn(lambda: (keys,), floor.call),
-        **peers(name, num_arms, peer_pulls),
     }
+    for rival, peer in rivals.items():
+        turns[rival] = timing.Turn(lambda peer=peer: (peer, means, peer_pulls, np.random.default_rng(0)), play)
     times = timing.interleave(turns, rounds)
     amounts = {"many": seeds * pulls, "one": alone * PULLS, "bare": seeds * pulls}
-    amounts |= {peer: peer_pulls for peer in turns if peer not in ("gemm", *amounts)}
+    amounts |= dict.fromkeys(rivals, peer_pulls)
     row = {"gemm_gflop_per_second": timing.rate(timing.GEMM_FLOP, times["gemm"]) / 1e9}
     row |= {f"{who}_pulls_per_second": timing.rate(amount, times[who]) for who, amount in amounts.items()}
     row["many_seconds_over_bare"] = 1 / timing.ratio(times["many"], times["bare"])
     row["bare_draws_normals"] = normals
     row["projected_seconds"] = 1e8 / row["many_pulls_per_second"]
     per_pull = {who: [t / amount for t in times[who]] for who, amount in amounts.items()}
-    for peer in amounts.keys() - {"many", "one", "bare"}:
-        row[f"many_over_{peer}"] = timing.ratio(per_pull["many"], per_pull[peer])
-        row[f"one_over_{peer}"] = timing.ratio(per_pull["one"], per_pull[peer])
+    for rival in rivals:
+        row[f"many_over_{rival}"] = timing.ratio(per_pull["many"], per_pull[rival])
+        row[f"one_over_{rival}"] = timing.ratio(per_pull["one"], per_pull[rival])
+    if rivals:
+        row |= regrets(name, rivals, num_arms, pulls)
     return row | {
         "many_compile_seconds": many.compile_seconds,
         "many_planned_mb": many.planned_mb,
