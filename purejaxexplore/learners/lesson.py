@@ -178,7 +178,7 @@ def lesson(env, env_params, config: LessonConfig | None = None, *, bonus: Bonus 
     num_actions = int(action_space.n)
     network = ActionValues(
         num_actions, 2, len(space.shape), config.hidden_sizes, config.activation, config.network,
-        int(space.n) if config.network == "table" else 0,
+        num_states=int(space.n) if config.network == "table" else 0,
     )  # fmt: skip
     option_network = network.clone(num_actions=len(OPTIONS))
     optimiser = optax.chain(optax.clip_by_global_norm(config.max_grad_norm), optax.scale_by_adam(eps=config.adam_eps))
