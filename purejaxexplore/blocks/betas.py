@@ -1,8 +1,8 @@
 """Beta samples from one normal each: the quantile function as a polynomial.
 
 The library's sampler loops until every lane has accepted, which under ``vmap`` over thousands of seeds takes as long as
-the unluckiest, and samplers of a fixed number of proposals draw four numbers for each. Here a standard normal z becomes
-a sample by the quantile function ``x = F^-1(Phi(z))``, whose log-odds are nearly linear in z::
+the unluckiest, and two gammas of two proposals each draw eight numbers. Here a standard normal z becomes a sample by
+the quantile function ``x = F^-1(Phi(z))``, whose log-odds are nearly linear in z::
 
     log(x / (1 - x)) = log(a / b) + r h(z; r, c),    r = sqrt(1/a + 1/b),  c = (1/a - 1/b) / (1/a + 1/b)
 

@@ -91,7 +91,6 @@ class Sequences(NamedTuple):
 
 def cosine_loss(prediction: jax.Array, target: jax.Array) -> jax.Array:
     """``|p/|p| - w/|w||^2 = 2 - 2 cos``, in [0, 4], over the last axis; finite for vectors of length 0."""
-
     return jnp.square(direction(prediction) - direction(target)).sum(-1)
 
 

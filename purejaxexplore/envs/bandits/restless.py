@@ -25,7 +25,7 @@ class RestlessArms(NamedTuple):
         links: bool[J, N], the parts of an action that push an arm.
         up: f32[J, C + 1], the chance of moving up with 0, ..., C of its parts in the action; else the arm moves down.
         allowed: bool[F], which rows of the table of actions can be taken; the first always can. Empty without a table.
-    rules: what the oracle of its problem asks.
+        rules: what the oracle of its problem asks.
     """
 
     rewards: jax.Array
