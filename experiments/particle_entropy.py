@@ -147,6 +147,7 @@ def main(args: Args) -> None:
     gains = {name: analysis.paired_bootstrap(found[name], found[ENTROPY]) for name in COEFS}
     met = {name: gain.value >= 0.3 and gain.low > 0 for name, gain in gains.items()}
     enough = args.seeds >= 20 and args.env_steps >= 150_000
+    width = PPO.num_envs * PPO.rollout_length
     told = ", ".join("{} {:.2f} [{:.2f}, {:.2f}]".format(name, *gain) for name, gain in gains.items())
     numbers = ", ".join(f"{name} {analysis.iqm(score):.2f}" for name, score in found.items())
     path = analysis.record(
@@ -156,7 +157,7 @@ def main(args: Args) -> None:
         source="Seo, Chen, Shin, Lee, Abbeel and Lee (2021), State entropy maximization with random encoders for "
         "efficient exploration; and the papers of APT, RISE and REVD",
         criterion=CRITERION,
-        env_steps=args.env_steps,
+        env_steps=args.env_steps // width * width,
         baselines={
             ENTROPY: f"the same PPO, paid nothing: {config}",
             WALK: "uniform actions",
