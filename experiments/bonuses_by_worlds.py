@@ -10,13 +10,16 @@ Worlds:
 * KeyRooms: four rooms, one key, one door; the coefficients were tuned elsewhere, and nothing is judged;
 * Resampled: RoomChain with the rows of the doors drawn anew in every episode, for bonuses with a criterion there;
 * Noisy: Resampled with eight channels of Gaussian noise beside the observation, fresh at every step; likewise;
-* when asked for, DeepSea (bsuite's, twenty rows, an action map of its own for every seed, through gymnax), and any
-  other name of ``purejaxexplore list environments`` that numbers its states.
+* DeepSea (bsuite's, sixteen rows, an action map of its own for every seed, through gymnax): a uniformly random policy
+  takes the treasure in 2^-16 of its episodes; nothing is judged there either;
+* when asked for, any other name of ``purejaxexplore list environments`` that numbers its states.
 
 A seed solves a world when at least half of its last 50 episodes succeed; its coverage is the share of the states
 visited so far, averaged over the training (all of them are visited in the end where the world is small). Figure and
-table, ``bonuses_by_worlds.md``, show both with 95 % intervals (of shares Wilson's, of coverage bootstrapped). Criteria,
-written before any judged run (tuning seeds 1000 to 1002, judging seeds 0 to 29, one ledger entry a criterion):
+table, ``bonuses_by_worlds.md``, show both with 95 % intervals (of shares Wilson's, of coverage bootstrapped). The table
+is where the survey is kept: a run of some worlds or bonuses puts in their cells and leaves the others as they are, and
+the figure is drawn from the whole table. Criteria, written before any judged run (tuning seeds 1000 to 1002, judging
+seeds 0 to 29, one ledger entry a criterion):
 
 * every bonus except those below, in RoomChain: solved by >= 60 % of its seeds and by <= 20 % of those without bonus,
   Fisher's exact test p < 0.01;
@@ -89,7 +92,7 @@ WORLDS = {
     "KeyRooms": World("KeyRooms", {"num_rooms": 2, "num_keys": 1}),
     "Resampled": World("RoomChain", MOVING, bonuses=LAYOUTS),
     "Noisy": World("RoomChain", MOVING, bonuses=("e3b", "pseudo_counts", "simhash")),
-    "DeepSea": World("gymnax/DeepSea-bsuite", {"size": 20}, 150_000),
+    "DeepSea": World("gymnax/DeepSea-bsuite", {"size": 16}, 100_000),
 }
 VARIANTS = {
     "counts_lifelong": ("counts", {"episodic": False}),
@@ -121,6 +124,9 @@ LOOKS = {
 }
 """Measure -> (label, marker, colour, offset in its row)."""
 
+Table = dict[str, dict[str, dict[str, analysis.Estimate]]]
+"""World -> arm -> measure -> its estimate."""
+
 NOT_JUDGED = ("diayn", "reward_model", *FACTORED.values())
 COMMON = "RoomChain: solved by >= 60 % of seeds and by <= 20 % of those of PPO without bonus, Fisher p < 0.01"
 
@@ -145,7 +151,7 @@ class Args:
     seeds: int = 30
     first_seed: int = 0
     env_steps: int | None = None
-    worlds: tuple[str, ...] = ("RoomChain", "KeyRooms", "Resampled", "Noisy")
+    worlds: tuple[str, ...] = tuple(WORLDS)
     bonuses: tuple[str, ...] = (*(name for name in BONUSES if name != "byol_explore"), *VARIANTS)
     tune: bool = False
     smoke: bool = False
@@ -232,12 +238,44 @@ def tune(args: Args) -> None:
         print(f"{bonus:<22}", *(f"{coef}: {x:.3f}" for coef, x in zip(RATES, share, strict=True)), flush=True)
 
 
-def draw(table: dict[str, dict[str, dict]], path: Path) -> None:
+def read(path: Path) -> Table:
+    """The table that :func:`markdown` wrote; an empty one where there is none."""
+    table: Table = {}
+    if not path.exists():
+        return table
+    heads, _, *rows = ([cell.strip() for cell in line.split("|")[1:-1]] for line in path.read_text().splitlines())
+    for name, *cells in rows:
+        for head, cell in zip(heads[1:], cells, strict=True):
+            if cell:
+                world, what = head.split(": ")
+                numbers = cell.replace("[", "").replace("]", "").replace(",", "").split()
+                row = table.setdefault(world, {}).setdefault(name.replace(" ", "_"), {})
+                row[what] = analysis.Estimate(*map(float, numbers))
+    return table
+
+
+def merged(old: Table, new: Table) -> Table:
+    """``old`` with the rows of ``new`` in it; known worlds and arms first, in their order."""
+    together = {world: {**old.get(world, {}), **new.get(world, {})} for world in {**old, **new}}
+    order = ("none", "random", *BONUSES, *VARIANTS)
+    return {
+        world: {name: together[world][name] for name in sorted(together[world], key=order.index)}
+        for world in sorted(together, key=lambda world: [*WORLDS, *sorted(set(together) - set(WORLDS))].index(world))
+    }
+
+
+def names_of(table: Table) -> list[str]:
+    """All arms of a table, in the order of the world that has most, then the others'."""
+    rows = sorted(table.values(), key=len, reverse=True)
+    return list(dict.fromkeys(name for row in rows for name in row))
+
+
+def draw(table: Table, path: Path) -> None:
     """A panel a world, a row an arm: share of seeds that solved it and coverage, with 95 % intervals."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    names = list(max(table.values(), key=len))
+    names = names_of(table)
     with analysis.style():
         figure = Figure(figsize=(FULL_WIDTH, 0.95 + 0.24 * len(names)))
         FigureCanvasAgg(figure)
@@ -248,14 +286,14 @@ def draw(table: dict[str, dict[str, dict]], path: Path) -> None:
                     continue
                 reference = name in ("none", "random")
                 for measure, (label, marker, hue, offset) in LOOKS.items():
-                    estimate = rows[name][f"{measure} estimate"]
+                    estimate = rows[name][measure]
                     color = REFERENCE if reference else hue
                     interval = [estimate.low, estimate.high]
                     panel.plot(interval, [row + offset] * 2, color=color, linewidth=3.5, alpha=0.4)
                     point = {"color": color, "markersize": 5, "markeredgecolor": "white"}
                     panel.plot(estimate.value, row + offset, marker, label=None if reference else label, **point)
             panel.set(title=world, xlim=(-0.04, 1.04), ylim=(len(names) - 0.4, -0.6), xlabel="Fraction")
-            panel.set_xticks([0, 0.5, 1])
+            panel.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
             panel.tick_params(axis="y", length=0)
         panels[0].set_yticks(range(len(names)), [name.replace("_", " ") for name in names])
         handles, labels = panels[0].get_legend_handles_labels()
@@ -264,18 +302,15 @@ def draw(table: dict[str, dict[str, dict]], path: Path) -> None:
         figure.savefig(path, dpi=200)
 
 
-def markdown(table: dict[str, dict[str, dict]]) -> str:
+def markdown(table: Table) -> str:
     """The same numbers as a Markdown table: share of seeds that solved a world, and coverage."""
 
-    def cell(row: dict | None, measure: str) -> str:
-        if row is None:
-            return ""
-        estimate = row[f"{measure} estimate"]
-        return f"{estimate.value:.2f} [{estimate.low:.2f}, {estimate.high:.2f}]"
+    def cell(row: dict[str, analysis.Estimate] | None, measure: str) -> str:
+        return "{:.2f} [{:.2f}, {:.2f}]".format(*row[measure]) if row else ""
 
-    heads = [f"{world}: {what}" for world in table for what in ("solved", "coverage")]
+    heads = [f"{world}: {measure}" for world in table for measure in LOOKS]
     lines = [f"| Bonus | {' | '.join(heads)} |", "| --- |" + " --- |" * len(heads)]
-    for name in max(table.values(), key=len):
+    for name in names_of(table):
         cells = [cell(rows.get(name), measure) for rows in table.values() for measure in LOOKS]
         lines.append(f"| {name.replace('_', ' ')} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
@@ -385,24 +420,23 @@ def main(args: Args) -> None:
     if args.smoke:
         args = dataclasses.replace(args, seeds=2, env_steps=3 * 2 * 16, worlds=("RoomChain",), bonuses=("counts",))
         config = config.replace(num_envs=2, rollout_length=16, num_warmup_steps=16)
-    table, env_steps = {}, {}
+    table, estimates, env_steps = {}, {}, {}
     for world in args.worlds:
         env, env_params, about = make_world(world)
         bonuses = tuple(b for b in args.bonuses if not about.bonuses or b in about.bonuses)
         iterations = (args.env_steps or about.env_steps) // (config.num_envs * config.rollout_length)
         env_steps[world] = iterations * config.num_envs * config.rollout_length
-        table[world] = {}
+        table[world], estimates[world] = {}, {}
         for name, algorithm in arms(world, env, env_params, bonuses, config).items():
             run = pjx.run(
                 algorithm, args.seeds, iterations, first_seed=args.first_seed, name=f"{world}: {name}",
                 config={"world": world, "bonus": name, "coef": COEFS.get(name), "env_steps": env_steps[world]},
                 out=args.out and args.out / world.replace("/", "_") / name,
             )  # fmt: skip
-            row = scores(run.metrics)
-            row["solved estimate"] = analysis.binomial_interval(int(row["solved"].sum()), args.seeds)
-            row["coverage estimate"] = analysis.bootstrap_interval(row["coverage"])
-            table[world][name] = row
-            share, seen = row["solved estimate"], row["coverage estimate"]
+            table[world][name] = row = scores(run.metrics)
+            share = analysis.binomial_interval(int(row["solved"].sum()), args.seeds)
+            seen = analysis.bootstrap_interval(row["coverage"])
+            estimates[world][name] = {"solved": share, "coverage": seen}
             print(
                 f"{world:<12}{name:<14} solved {share.value:.2f} [{share.low:.2f}, {share.high:.2f}]   "
                 f"coverage {seen.value:.2f} [{seen.low:.2f}, {seen.high:.2f}]   "
@@ -410,9 +444,11 @@ def main(args: Args) -> None:
                 flush=True,
             )
     args.results.mkdir(parents=True, exist_ok=True)
-    draw(table, args.results / "bonuses_by_worlds.png")
-    (args.results / "bonuses_by_worlds.md").write_text(markdown(table))
-    print("written:", args.results / "bonuses_by_worlds.png", "and .md")
+    path = args.results / "bonuses_by_worlds.md"
+    survey = merged(read(path), estimates)
+    path.write_text(markdown(survey))
+    draw(survey, path.with_suffix(".png"))
+    print("written:", path, "and .png")
     if args.smoke or args.first_seed + args.seeds > 1000:
         return
     enough = args.seeds >= 20
