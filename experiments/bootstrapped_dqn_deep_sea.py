@@ -45,8 +45,8 @@ TUNING_SEEDS = (1000, 1001, 1002)
 SIZES = (8, 12, 16)
 NUM_ENVS, NUM_HEADS = 8, 10
 RATES, PRIORS, EPSILONS = [0.005, 0.01, 0.02], [0.3, 1.0, 3.0], (0.01, 0.05, 0.2)
-CHOSEN_RATE, CHOSEN_PRIOR = 0.01, 1.0
-CHOSEN_BASELINE_RATE, CHOSEN_EPSILON = 0.01, 0.05
+CHOSEN_RATE, CHOSEN_PRIOR = 0.01, 0.3
+CHOSEN_BASELINE_RATE, CHOSEN_EPSILON = 0.005, 0.05
 ENSEMBLE, NO_PRIORS, BASELINE = "Bootstrapped, priors", "Bootstrapped, no priors", "Epsilon-greedy"
 CRITERION = (
     "N = 16: ensemble solves >= 80 %, epsilon-greedy <= 5 % of seeds, Fisher p < 0.01; slope of log2(median learning"
