@@ -115,7 +115,7 @@ def agent(env, env_params, task: str, number: jax.Array, iterations: int) -> Alg
         algorithm = ddpg(env, env_params, config, plasticity=rule)
         network = MLP(config.hidden_sizes, 1, config.activation, 1.0)
 
-        def policy(state, obs):
+        def policy(key, state, obs):
             return 2.0 * jnp.tanh(network.apply(state.params.actor, obs))
 
     def init(key):

@@ -136,7 +136,7 @@ def agent(env, env_params, rule: Plasticity, arm: Arm) -> Algorithm:
     config = CONFIG.replace(first_noise=off, last_noise=off * arm.last_noise, noise_steps=arm.noise_steps)
     network = MLP(config.hidden_sizes, 1, config.activation, 1.0)
 
-    def policy(state, obs):
+    def policy(key, state, obs):
         return jnp.tanh(network.apply(state.params.actor, obs))
 
     learner = ddpg(env, env_params, config, plasticity=rule)

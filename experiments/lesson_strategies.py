@@ -123,7 +123,7 @@ def arms(task: str) -> dict[str, Callable[[Setting], Algorithm]]:
         config = LessonConfig(**SHARED, **settings)
         network = ActionValues(int(env.action_space(params).n), 2, 1, config.hidden_sizes)
 
-        def greedy(state, obs):
+        def greedy(key, state, obs):
             return network.apply(state.params.actions, obs, jnp.zeros((len(obs), 0)))[..., 0].argmax(-1)
 
         return evaluated(lesson(env, params, config, bonus=curiosity), greedy)

@@ -189,7 +189,7 @@ def learner(setting: Setting, config: DQNConfig, episodes: int) -> Algorithm:
         explorer = either(listing, uniform_mixture(setting.epsilon), setting.epsilon > 0)
         algorithm = dqn(env, params, config, explorer=explorer)
         policy = softmax_policy(env, params, config, setting.temperature)
-        return with_evaluation(algorithm, env, params, policy, episodes, HORIZON, samples=True)
+        return with_evaluation(algorithm, env, params, policy, episodes, HORIZON)
 
     return per_seed(sample, make)
 

@@ -13,21 +13,12 @@ from purejaxexplore.blocks.rollout import reset_lanes, rollout
 from purejaxexplore.checks import require_at_least, require_between
 from purejaxexplore.learners.dqn_config import DQNConfig, action_values, admissible_of, is_not
 
-Policy = Callable[[Any, Any], jax.Array]
-"""``(state of the learner, observations of B environments) -> B actions``."""
-
-Sampler = Callable[[jax.Array, Any, Any], jax.Array]
+Policy = Callable[[jax.Array, Any, Any], jax.Array]
 """``(key, state of the learner, observations of B environments) -> B actions``."""
 
 
 def with_evaluation(
-    algorithm: Algorithm,
-    env,
-    env_params,
-    policy: Policy | Sampler,
-    num_episodes: int,
-    num_steps: int,
-    samples: bool = False,
+    algorithm: Algorithm, env, env_params, policy: Policy, num_episodes: int, num_steps: int
 ) -> Algorithm:
     """``algorithm`` with an ``evaluate`` that plays episodes by ``policy``.
 
@@ -37,9 +28,8 @@ def with_evaluation(
     Args:
         algorithm: any learner.
         env, env_params: the world of the episodes.
-        policy: ``(state, observations) -> actions``, such as :func:`greedy_policy`.
+        policy: such as :func:`greedy_policy`.
         num_episodes, num_steps: static.
-        samples: whether the policy is one that needs a key, such as :func:`softmax_policy`.
 
     Raises:
         ValueError: a number is not positive.
@@ -50,7 +40,7 @@ def with_evaluation(
         key_reset, key_rollout = jax.random.split(key)
 
         def act(key, carry, lanes):
-            return carry, policy(key, state, lanes.obs) if samples else policy(state, lanes.obs), ()
+            return carry, policy(key, state, lanes.obs), ()
 
         lanes = reset_lanes(key_reset, env, env_params, num_episodes)
         return first_episodes(rollout(key_rollout, env, env_params, lanes, (), act, num_steps)[3])
@@ -71,10 +61,10 @@ def greedy_policy(env, env_params, config: DQNConfig, num_streams: int = 1) -> P
         ValueError: the values have a prior, which is not among the parameters.
     """
     values = _values(env, env_params, config, num_streams)
-    return lambda state, obs: values(state, obs).argmax(-1)
+    return lambda key, state, obs: values(state, obs).argmax(-1)
 
 
-def softmax_policy(env, env_params, config: DQNConfig, temperature: float, num_streams: int = 1) -> Sampler:
+def softmax_policy(env, env_params, config: DQNConfig, temperature: float, num_streams: int = 1) -> Policy:
     """Actions in proportion to ``exp(value / temperature)`` of the same values.
 
     Raises:
@@ -85,7 +75,7 @@ def softmax_policy(env, env_params, config: DQNConfig, temperature: float, num_s
     return lambda key, state, obs: jax.random.categorical(key, values(state, obs) / temperature)
 
 
-def _values(env, env_params, config: DQNConfig, num_streams: int) -> Policy:
+def _values(env, env_params, config: DQNConfig, num_streams: int) -> Callable[[Any, Any], jax.Array]:
     """``(state, observations [B]) -> f32[B, A]``, -inf where an action is not admissible."""
     if is_not(config.prior_scale, 0.0):
         raise ValueError(f"prior_scale={config.prior_scale}: expected 0, values without a prior")

@@ -157,7 +157,7 @@ def likeliest_action(env, config: ExploRLLMConfig) -> Policy:
     :func:`~purejaxexplore.learners.evaluation.with_evaluation`."""
     policy = object_policy(env, config)[1]
 
-    def act(state, obs):
+    def act(key, state, obs):
         logits, means = policy(state.params.actor, obs)
         index = logits.argmax(-1)
         offset = jnp.take_along_axis(means, index[:, None, None], 1)[:, 0]

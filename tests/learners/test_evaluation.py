@@ -37,7 +37,7 @@ def test_the_greedy_policy_is_judged(corridor):
     assert drawn(jax.random.key(1), preferring(1)).mean() == pytest.approx(1 / (1 + math.exp(-2)), abs=0.02)
 
     certain = softmax_policy(env, params, CONFIG, 1e-3)
-    algorithm = with_evaluation(learner, env, params, certain, 3, 5, samples=True)
+    algorithm = with_evaluation(learner, env, params, certain, 3, 5)
     evaluate = quick_jit(lambda params: algorithm.evaluate(jax.random.key(0), state._replace(params=params)))
     assert evaluate(preferring(1))["start_return"] == 1
 

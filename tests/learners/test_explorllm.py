@@ -165,7 +165,7 @@ def test_the_greedy_action_is_the_likeliest_object_at_its_offset(iterate):
     state = iterate(0.5)[0][2]
     obs = state.lanes.obs
     logits, means = object_policy(ENV, TINY)[1](state.params.actor, obs)
-    actions = likeliest_action(ENV, TINY)(state, obs)
+    actions = likeliest_action(ENV, TINY)(None, state, obs)
     for n, best in enumerate(np.asarray(logits).argmax(-1)):
         index, offset = ENV.decode(actions[n])
         assert index == best
