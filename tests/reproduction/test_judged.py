@@ -58,6 +58,11 @@ ROOT = Path(__file__).parents[2]
         pytest.param("flex_identification.py", {"flex_identification"}, id="bonuses_flex"),
         pytest.param("rdd_distillation.py", {"rdd_distillation"}, id="bonuses_rdd"),
         pytest.param("ez_greedy_room_chain.py", {"ez_greedy_room_chain"}, id="bonuses_ez_greedy"),
+        pytest.param(
+            "explorers_parity.py",
+            {"explorers_cart_pole", "explorers_deep_sea", "explorers_noisy_sigma"},
+            id="learners_explorers",
+        ),
         pytest.param("best_arm_bandits.py", {"best_arm_bandits", "sequential_halving"}, id="bandits_best_arm"),
         pytest.param("double_design.py", {"double_design"}, id="bandits_double_design"),
         pytest.param("feedback_graphs.py", {"feedback_graphs"}, id="bandits_feedback_graphs"),
