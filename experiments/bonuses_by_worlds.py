@@ -8,10 +8,10 @@ Worlds:
 
 * RoomChain: six rooms of 4 x 4, one-hot cells, 46 moves to the only reward;
 * KeyRooms: four rooms, one key, one door; the coefficients were tuned elsewhere, and nothing is judged;
-* Resampled: RoomChain with the rows of the doors drawn anew in every episode, for bonuses with a criterion there;
-* Noisy: Resampled with eight channels of Gaussian noise beside the observation, fresh at every step; likewise;
 * DeepSea (bsuite's, sixteen rows, an action map of its own for every seed, through gymnax): a uniformly random policy
   takes the treasure in 2^-16 of its episodes; nothing is judged there either;
+* Resampled: RoomChain with the rows of the doors drawn anew in every episode, for bonuses with a criterion there;
+* Noisy: Resampled with eight channels of Gaussian noise beside the observation, fresh at every step; likewise;
 * when asked for, any other name of ``purejaxexplore list environments`` that numbers its states.
 
 A seed solves a world when at least half of its last 50 episodes succeed; its coverage is the share of the states
@@ -90,9 +90,9 @@ LAYOUTS = (
 WORLDS = {
     "RoomChain": World("RoomChain", {"num_rooms": 6, "size": 4}),
     "KeyRooms": World("KeyRooms", {"num_rooms": 2, "num_keys": 1}),
+    "DeepSea": World("gymnax/DeepSea-bsuite", {"size": 16}, 100_000),
     "Resampled": World("RoomChain", MOVING, bonuses=LAYOUTS),
     "Noisy": World("RoomChain", MOVING, bonuses=("e3b", "pseudo_counts", "simhash")),
-    "DeepSea": World("gymnax/DeepSea-bsuite", {"size": 16}, 100_000),
 }
 VARIANTS = {
     "counts_lifelong": ("counts", {"episodic": False}),
@@ -139,7 +139,7 @@ class Args:
         seeds: seeds of each arm in each world.
         first_seed: number of the first seed; 1000 to 1002 are for tuning.
         env_steps: environment steps of each seed; by default as many as the world needs.
-        worlds: any of RoomChain, KeyRooms, Resampled, Noisy, DeepSea, or names of environments.
+        worlds: any of RoomChain, KeyRooms, DeepSea, Resampled, Noisy, or names of environments.
         bonuses: names of registered bonuses or of VARIANTS; by default all but BYOL-Explore, which costs as much as
             ten others.
         tune: print how each coefficient does on the tuning seeds, and nothing else.
