@@ -102,9 +102,10 @@ def test_suggesters():
     assert inverted(oracle)(KEY, None).tolist() == [False, False, True, True, True]
 
 
-def test_what_a_crafter_sees_says_what_it_can_do():
+@pytest.mark.parametrize("reach", [2, 4])
+def test_what_a_crafter_sees_says_what_it_can_do(reach):
     """The oracle of the experiment: deeds feasible by the observation are those feasible in the state."""
-    env, params = envs.make("CraftLite", num_levels=4)
+    env, params = envs.make("CraftLite", num_levels=4, reach=reach)
     lanes = quick_jit(lambda: reset_lanes(KEY, env, params, 64))()
 
     def act(key, carry, lanes):

@@ -14,7 +14,8 @@ from purejaxexplore.testing import check_environment
 
 
 @pytest.mark.parametrize(
-    ("name", "options"), [("CraftLite", {}), ("FormFill", {}), ("TextRooms", {"memory": True}), ("PickPlace2D", {})]
+    ("name", "options"),
+    [("CraftLite", {"reach": 2}), ("FormFill", {}), ("TextRooms", {"memory": True}), ("PickPlace2D", {})],
 )
 def test_contract(name, options):
     check_environment(*envs.make(name, **options), eager=False)
@@ -294,6 +295,7 @@ def test_an_observation_names_what_is_held_and_how_it_hangs():
     "make, named",
     [
         (lambda: envs.make("CraftLite", reward="all"), "reward='all'"),
+        (lambda: envs.make("CraftLite", reach=5), "reach=5"),
         (lambda: FormFill(7), "num_elements=7"),
         (lambda: FormFill(10, 3), "num_boxes=3"),
         (lambda: PickPlace2D(11), "num_objects=11"),

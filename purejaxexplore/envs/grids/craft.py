@@ -26,7 +26,7 @@ import numpy as np
 from flax import struct
 from gymnax.environments import environment, spaces
 
-from purejaxexplore.checks import choice, require_at_least
+from purejaxexplore.checks import choice, require_at_least, whole_number
 from purejaxexplore.envs.grids import tiles
 from purejaxexplore.envs.grids.squares import DOWN_RIGHT, crop, displacement
 
@@ -141,22 +141,25 @@ def shuffle_charts(key: jax.Array, num_levels: int) -> jax.Array:
 class CraftLite(environment.Environment[CraftState, CraftParams]):
     """The map. Actions 0 to 3: up, right, down, left; 4 + g: the deed ``GOALS[g]``.
 
-    Observation: f32[9 * 9 * 10 + 7]: the map around the agent (what lies there, one-hot), and the inventory / 9.
+    Observation: f32[(2 reach + 1)^2 * 10 + 7]: the map around the agent (what lies there, one-hot), and the
+    inventory / 9.
 
     Args:
         reward: ``"achievements"`` (1 for each, once an episode), ``"iron_pickaxe"`` (1 for that one, which ends the
             episode) or ``"none"``.
         num_levels: K, levels in the bank.
+        reach: cells seen in each direction, 2 to 4; two are enough to know which deeds would succeed.
 
     Raises:
         ValueError: an argument outside its range.
     """
 
-    def __init__(self, reward: str = "achievements", num_levels: int = 64):
+    def __init__(self, reward: str = "achievements", num_levels: int = 64, reach: int = 4):
         super().__init__()
         choice("reward", reward, REWARDS)
         require_at_least(1, num_levels=num_levels)
-        self.reward, self.num_levels = reward, num_levels
+        whole_number("reach", reach, 2, SIDE // 2)
+        self.reward, self.num_levels, self.reach = reward, num_levels, reach
 
     @property
     def default_params(self) -> CraftParams:
@@ -235,17 +238,18 @@ class CraftLite(environment.Environment[CraftState, CraftParams]):
         return owned & met & placed & (np.arange(NUM_GOALS) < NUM_ACHIEVEMENTS)
 
     def perceived(self, obs: jax.Array) -> CraftState:
-        """What an observation f32[817] says of the state, on a map that has the agent in its middle.
+        """What an observation says of the state, on a map that has the agent in its middle, unseen cells outside.
 
         It is enough for :meth:`feasible`. What was achieved, the last caption and the time are not observed: they are
         nothing, 17 and 0.
         """
-        view, inventory = obs[: SIDE**2 * 10].reshape(SIDE**2, 10), obs[SIDE**2 * 10 :]
-        middle = jnp.int32(SIDE // 2)
+        side, middle = 2 * self.reach + 1, jnp.int32(SIDE // 2)
+        view, inventory = obs[: side**2 * 10].reshape(side, side, 10), obs[side**2 * 10 :]
+        chart = jnp.pad(jnp.argmax(view, axis=-1), SIDE // 2 - self.reach, constant_values=OUTSIDE)
         return CraftState(
             y=middle,
             x=middle,
-            chart=jnp.argmax(view, axis=1).astype(jnp.int32),
+            chart=chart.reshape(-1).astype(jnp.int32),
             inventory=jnp.rint(_MOST * inventory).astype(jnp.int32),
             achieved=jnp.zeros(NUM_ACHIEVEMENTS, bool),
             caption=jnp.int32(NOTHING),
@@ -257,8 +261,8 @@ class CraftLite(environment.Environment[CraftState, CraftParams]):
         return state.achieved[IRON_PICKAXE] & (self.reward == "iron_pickaxe")
 
     def get_obs(self, state: CraftState, params: CraftParams | None = None, key=None) -> jax.Array:
-        """f32[817]."""
-        view = crop(state.chart.reshape(SIDE, SIDE), state.y, state.x, SIDE // 2, OUTSIDE)
+        """f32[(2 reach + 1)^2 * 10 + 7]."""
+        view = crop(state.chart.reshape(SIDE, SIDE), state.y, state.x, self.reach, OUTSIDE)
         seen = (view[..., None] == np.arange(10)).astype(jnp.float32)
         return jnp.concatenate([seen.reshape(-1), state.inventory / _MOST])
 
@@ -291,7 +295,7 @@ class CraftLite(environment.Environment[CraftState, CraftParams]):
         return spaces.Discrete(self.num_actions)
 
     def observation_space(self, params: CraftParams | None = None) -> spaces.Box:
-        return spaces.Box(0.0, 1.0, (SIDE**2 * 10 + 7,), jnp.float32)
+        return spaces.Box(0.0, 1.0, ((2 * self.reach + 1) ** 2 * 10 + 7,), jnp.float32)
 
     def state_space(self, params: CraftParams) -> spaces.Dict:
         side = spaces.Discrete(SIDE)
