@@ -69,6 +69,15 @@ def test_everything_can_be_crafted(crafting, seed):
     assert state.inventory.tolist() == [0, 0, 0, 0, 1, 1, 1]
 
 
+def test_one_achievement_alone_may_be_rewarded_and_ends_the_episode():
+    env, params = envs.make("CraftLite", reward="sleep", num_levels=2)
+    _, state = env.reset_env(jax.random.key(0), params)
+    _, _, reward, terminated, info = env.step_env(jax.random.key(0), state, 4 + craft.SLEEP, params)
+    assert reward == 1 and terminated and info["success"]
+    _, _, reward, terminated, info = env.step_env(jax.random.key(0), state, 0, params)
+    assert reward == 0 and not terminated and not info["success"]
+
+
 def test_what_is_not_feasible_does_nothing(crafting):
     env, params, step, _ = crafting
     _, state = env.reset_env(jax.random.key(0), params)

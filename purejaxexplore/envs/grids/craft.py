@@ -43,7 +43,7 @@ GOALS = (
 NUM_ACHIEVEMENTS, NUM_GOALS = 12, len(GOALS)
 NOTHING = NUM_GOALS  # the caption of a step in which no deed succeeded
 WOOD, STONES, COALS, IRONS, WOODEN, STONY, IRONY = range(7)  # the inventory: materials, then pickaxes
-REWARDS = ("achievements", "iron_pickaxe", "none")
+REWARDS = ("achievements", "none", *GOALS[:NUM_ACHIEVEMENTS])
 _THINGS = [TREE] * 5 + [STONE] * 5 + [COAL, IRON] + [WATER, COW] * 2
 _MOST = 9  # of a material
 
@@ -145,8 +145,8 @@ class CraftLite(environment.Environment[CraftState, CraftParams]):
     inventory / 9.
 
     Args:
-        reward: ``"achievements"`` (1 for each, once an episode), ``"iron_pickaxe"`` (1 for that one, which ends the
-            episode) or ``"none"``.
+        reward: ``"achievements"`` (1 for each, once an episode), one of them such as ``"make iron pickaxe"`` (1 for
+            that one, which ends the episode and is its success) or ``"none"``. Else success is the iron pickaxe.
         num_levels: K, levels in the bank.
         reach: cells seen in each direction, 2 to 4; two are enough to know which deeds would succeed.
 
@@ -160,6 +160,8 @@ class CraftLite(environment.Environment[CraftState, CraftParams]):
         require_at_least(1, num_levels=num_levels)
         whole_number("reach", reach, 2, SIDE // 2)
         self.reward, self.num_levels, self.reach = reward, num_levels, reach
+        self.single = reward in GOALS
+        self.wanted = GOALS.index(reward) if self.single else IRON_PICKAXE
 
     @property
     def default_params(self) -> CraftParams:
@@ -189,8 +191,9 @@ class CraftLite(environment.Environment[CraftState, CraftParams]):
     ) -> tuple[jax.Array, CraftState, jax.Array, jax.Array, dict[str, Any]]:
         """One action without auto-reset: ``(observation, state, reward f32, terminated bool, info)``.
 
-        ``info`` holds ``success`` (an iron pickaxe was made), ``caption`` (i32, the deed that succeeded, 17 for none),
-        ``num_achieved`` (i32, in this episode) and ``state_id``.
+        ``info`` holds ``success`` (the achievement that alone is rewarded was made, else an iron pickaxe),
+        ``caption`` (i32, the deed that succeeded, 17 for none), ``num_achieved`` (i32, in this episode) and
+        ``state_id``.
         """
         down, right = displacement(action)
         y, x = state.y + down, state.x + right
@@ -214,11 +217,11 @@ class CraftLite(environment.Environment[CraftState, CraftParams]):
             caption=jnp.where(done, goal, NOTHING),
             time=state.time + 1,
         )
-        success = done & (goal == IRON_PICKAXE)
+        success = done & (goal == self.wanted)
         if self.reward == "achievements":
             reward = (fresh & ~state.achieved).any()
         else:
-            reward = success & (self.reward == "iron_pickaxe")
+            reward = success & self.single
         info = {
             "success": success,
             "caption": after.caption,
@@ -257,8 +260,8 @@ class CraftLite(environment.Environment[CraftState, CraftParams]):
         )
 
     def is_terminated(self, state: CraftState, params: CraftParams) -> jax.Array:
-        """Whether the iron pickaxe is made, where only that is rewarded; otherwise never."""
-        return state.achieved[IRON_PICKAXE] & (self.reward == "iron_pickaxe")
+        """Whether the achievement that alone is rewarded was made; otherwise never."""
+        return state.achieved[self.wanted] & self.single
 
     def get_obs(self, state: CraftState, params: CraftParams | None = None, key=None) -> jax.Array:
         """f32[(2 reach + 1)^2 * 10 + 7]."""
