@@ -31,8 +31,8 @@ by the mean of the logarithm of the steps in that sea, of equals the first. At e
 Layer norm and target were chosen before on CartPole with epsilon-greedy, and all was tuned with 40,000 steps there.
 
 Judged on seeds 100 to 119. A run before this one, on seeds 0 to 19, had 40,000 steps of CartPole, too few for most
-arms: final returns were 480 with epsilon-greedy, 448 softmax, 406 ez-greedy, 392 parameter noise and 243 NoisyNet, of which
-only 8 seeds solved it, so the third criterion could not be judged.
+arms: final returns were 480 with epsilon-greedy, 448 softmax, 406 ez-greedy, 392 parameter noise and 243 NoisyNet, of
+which only 8 seeds solved it, so the third criterion could not be judged.
 
     python experiments/explorers_parity.py            # about twenty minutes of one CPU core
     python experiments/explorers_parity.py --tune     # six settings of each explorer on the tuning seeds
