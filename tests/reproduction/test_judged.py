@@ -109,7 +109,7 @@ ROOT = Path(__file__).parents[2]
             {f"byol_explore_{part}" for part in ("success", "learning", "noise", "collapse")},
             id="bonuses_byol_explore",
         ),
-        pytest.param("sofe_coverage.py", {"sofe_coverage"}, id="bonuses_sofe"),
+        pytest.param("sofe_coverage.py", {"sofe_coverage", "sofe_coverage_sqrt"}, id="bonuses_sofe"),
         pytest.param("particle_entropy.py", {"particle_entropy"}, id="bonuses_particle_entropy"),
         pytest.param("noisy_tv_chain.py", {"noisy_tv_chain"}, id="bonuses_noisy_tv"),
         pytest.param(
