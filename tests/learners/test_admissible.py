@@ -80,7 +80,7 @@ def test_dqn_neither_draws_nor_values_what_is_not_admissible(barred):
     assert (drawn[:5] == able[:5]).all()  # and all that is was drawn; the last cell ends the episode
     after = np.asarray(state.params["params"]["table"])[0]
     assert (after[~able] == 100.0).all() and np.abs(after[able]).max() < 2.0
-    greedy = greedy_policy(*barred, CONFIG)(state, jnp.arange(6))
+    greedy = greedy_policy(*barred, CONFIG)(None, state, jnp.arange(6))
     np.testing.assert_array_equal(greedy, np.where(able, after, -np.inf).argmax(1))
 
 
