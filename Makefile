@@ -18,7 +18,7 @@ EVERYWHERE = contract or runner_run or test_package or test_nets or test_algorit
 run: $(VENV)/.run
 	$(PY) experiments/hard_exploration.py --seeds $(SEEDS)
 
-# LLVM's optimisations are left out: most of the time of the tests is compilation.
+# LLVM's optimisations are left out, of smoke runs too: most of the time of the tests is compilation.
 test: $(VENV)/.test
 	XLA_FLAGS="$(QUICK)" $(PYTEST) -m "not slow and not reproduction"
 
@@ -37,8 +37,8 @@ lint: $(VENV)/.dev
 smoke: $(VENV)/.test
 	mkdir -p $(VENV)/smoke
 	printf '%s\n' $(EXPERIMENTS) | xargs -P $(WORKERS) -I{} sh -c 'log=$(VENV)/smoke/$$(basename {} .py).log; \
-		$(PY) {} --smoke --results $(VENV)/smoke > $$log 2>&1 || { cat $$log; echo "failed: {}"; exit 1; }; echo "ran {}"'
-	set -e; for example in $(EXAMPLES); do echo "== $$example"; $(PY) $$example --smoke; done
+		XLA_FLAGS="$(QUICK)" $(PY) {} --smoke --results $(VENV)/smoke > $$log 2>&1 || { cat $$log; echo "failed: {}"; exit 1; }; echo "ran {}"'
+	set -e; for example in $(EXAMPLES); do echo "== $$example"; XLA_FLAGS="$(QUICK)" $(PY) $$example --smoke; done
 
 notebooks: $(VENV)/.dev
 	$(PY) -m pytest -q --nbmake --nbmake-timeout=600 notebooks
