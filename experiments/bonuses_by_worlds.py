@@ -18,8 +18,8 @@ A seed solves a world when at least half of its last 50 episodes succeed; its co
 visited so far, averaged over the training (all of them are visited in the end where the world is small). Figure and
 table, ``bonuses_by_worlds.md``, show both with 95 % intervals (of shares Wilson's, of coverage bootstrapped). The table
 is where the survey is kept: a run of some worlds or bonuses puts in their cells and leaves the others as they are, and
-the figure is drawn from the whole table. Criteria, written before any judged run (tuning seeds 1000 to 1002, judging
-seeds 0 to 29, one ledger entry a criterion):
+the figure is drawn from the whole table; a run of other sizes has a table and a figure of its own. Criteria, written
+before any judged run (tuning seeds 1000 to 1002, judging seeds 0 to 29, one ledger entry a criterion):
 
 * every bonus except those below, in RoomChain: solved by >= 60 % of its seeds and by <= 20 % of those without bonus,
   Fisher's exact test p < 0.01;
@@ -257,7 +257,8 @@ def read(path: Path) -> Table:
 def merged(old: Table, new: Table) -> Table:
     """``old`` with the rows of ``new`` in it; known worlds and arms first, in their order."""
     together = {world: {**old.get(world, {}), **new.get(world, {})} for world in {**old, **new}}
-    order = ("none", "random", *BONUSES, *VARIANTS)
+    known = ("none", "random", *BONUSES, *VARIANTS)
+    order = list(dict.fromkeys((*known, *(name for rows in together.values() for name in rows))))
     return {
         world: {name: together[world][name] for name in sorted(together[world], key=order.index)}
         for world in sorted(together, key=lambda world: [*WORLDS, *sorted(set(together) - set(WORLDS))].index(world))
@@ -420,6 +421,9 @@ def main(args: Args) -> None:
     if args.smoke:
         args = dataclasses.replace(args, seeds=2, env_steps=3 * 2 * 16, worlds=("RoomChain",), bonuses=("counts",))
         config = config.replace(num_envs=2, rollout_length=16, num_warmup_steps=16)
+    same_sizes = (args.seeds, args.first_seed, args.env_steps) == (Args.seeds, Args.first_seed, Args.env_steps)
+    path = args.results / ("bonuses_by_worlds.md" if same_sizes else "bonuses_by_worlds_other.md")
+    read(path)  # a table that cannot be read is refused before anything runs
     table, estimates, env_steps = {}, {}, {}
     for world in args.worlds:
         env, env_params, about = make_world(world)
@@ -444,8 +448,7 @@ def main(args: Args) -> None:
                 flush=True,
             )
     args.results.mkdir(parents=True, exist_ok=True)
-    path = args.results / "bonuses_by_worlds.md"
-    survey = merged(read(path), estimates)
+    survey = merged(read(path) if same_sizes else {}, estimates)
     path.write_text(markdown(survey))
     draw(survey, path.with_suffix(".png"))
     print("written:", path, "and .png")
