@@ -1,8 +1,9 @@
 """DRND: Yang, Tao, Lyu and Li (2024), "Exploration and anti-exploration with distributional random network
 distillation".
 
-M frozen random nets; each sample's target is the output of one of them, drawn anew at every gradient step. With m the
-mean and B2 the mean square of their outputs::
+M frozen random nets; each sample's target is the output of one of them, drawn anew at every gradient step: the shuffled
+rows of a minibatch are dealt to the nets in equal shares (:func:`deal`). With m the mean and B2 the mean square of the
+nets' outputs::
 
     raw = a |f - m|^2 + (1 - a) mean_j sqrt(clip((f_j^2 - m_j^2) / (B2_j - m_j^2), 0, 1))
 
@@ -11,6 +12,10 @@ half (n = 100) of the draws, hence the clip; the authors' code takes its absolut
 
 Whitening, scaling and nets are those of :mod:`purejaxexplore.bonuses.rnd`.
 """
+
+import functools
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -34,13 +39,32 @@ class DRNDConfig:
     rnd: RNDConfig = RNDConfig()
 
 
-def distributional_error(prediction: jax.Array, targets: jax.Array, alpha: float) -> jax.Array:
-    """The score of ``prediction f32[B, d]`` against the nets' outputs ``targets f32[M, B, d]``, f32[B]."""
-    mean, mean_square = targets.mean(0), jnp.square(targets).mean(0)
+def distributional_error(prediction: jax.Array, mean: jax.Array, mean_square: jax.Array, alpha: float) -> jax.Array:
+    """The score of ``prediction f32[B, d]`` against the two moments f32[B, d] of the nets' outputs, f32[B]."""
     discrepancy = jnp.square(prediction - mean).sum(-1)
     variance = jnp.maximum(mean_square - jnp.square(mean), 1e-8)
     inverse_count = jnp.clip((jnp.square(prediction) - jnp.square(mean)) / variance, 0.0, 1.0)
     return alpha * discrepancy + (1.0 - alpha) * jnp.sqrt(inverse_count).mean(-1)
+
+
+def deal(apply: Callable[[Any, jax.Array], jax.Array], key: jax.Array, params: Any, x: jax.Array) -> jax.Array:
+    """For each row of ``x f32[B, d_in]`` the output of one of the M nets, drawn uniformly, f32[B, d].
+
+    Runs of ``ceil(B / M)`` rows share a net, and ``key`` says which net has the first run: with rows in random order
+    this costs a forward pass of one net, where a draw for each row by itself needs those of all.
+
+    Args:
+        apply: ``(params of one net, x) -> f32[B, d]``.
+        key: consumed once.
+        params: of the nets, leading axis [M].
+        x: inputs.
+    """
+    num_rows, num_nets = x.shape[0], jax.tree.leaves(params)[0].shape[0]
+    share = -(-num_rows // num_nets)
+    runs = jnp.pad(x, ((0, share * num_nets - num_rows), (0, 0))).reshape(num_nets, share, -1)
+    first = jax.random.randint(key, (), 0, num_nets)
+    outputs = jax.vmap(apply)(jax.tree.map(lambda p: jnp.roll(p, first, 0), params), runs)
+    return outputs.reshape(num_nets * share, -1)[:num_rows]
 
 
 def drnd(config: DRNDConfig | None = None) -> Bonus:
@@ -54,16 +78,16 @@ def drnd(config: DRNDConfig | None = None) -> Bonus:
     require_at_least(2, num_targets=config.num_targets)
     require_between(0.0, 1.0, alpha=config.alpha)
     target = target_net(config.rnd)
-    apply_all = jax.vmap(target.apply, in_axes=(0, None))
 
     def init_targets(key, example):
         return jax.vmap(target.init, in_axes=(0, None))(jax.random.split(key, config.num_targets), example)
 
-    def draw(key, params, x):
-        which = jax.random.randint(key, (x.shape[0],), 0, config.num_targets)
-        return apply_all(params, x)[which, jnp.arange(x.shape[0])]
-
     def error(prediction, params, x):
-        return distributional_error(prediction, apply_all(params, x), config.alpha)
+        def add(sums, params):
+            outputs = target.apply(params, x)
+            return (sums[0] + outputs, sums[1] + jnp.square(outputs)), None
 
-    return distillation(config.rnd, init_targets, draw, error, name="DRND")
+        sums = jax.lax.scan(add, (jnp.zeros_like(prediction),) * 2, params)[0]
+        return distributional_error(prediction, *(x / config.num_targets for x in sums), config.alpha)
+
+    return distillation(config.rnd, init_targets, functools.partial(deal, target.apply), error, name="DRND")

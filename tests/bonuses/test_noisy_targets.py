@@ -7,7 +7,7 @@ import pytest
 from rollouts import batch_of, dense, leaky_relu, steps_of
 
 from purejaxexplore.bonuses.bonus import score_rollout
-from purejaxexplore.bonuses.drnd import DRNDConfig, distributional_error, drnd
+from purejaxexplore.bonuses.drnd import DRNDConfig, deal, distributional_error, drnd
 from purejaxexplore.bonuses.rdd import RDDConfig, rdd
 from purejaxexplore.bonuses.rnd import RNDConfig
 
@@ -60,10 +60,22 @@ def test_drnds_root_is_clamped():
     mean_of_two = targets[rng.integers(0, 10, (2, 500)), np.arange(500)].mean(0)
     bare = mean_of_two**2 - targets.mean(0) ** 2
     assert 0.1 < (bare < 0).mean() < 0.6
-    score = distributional_error(jnp.asarray(mean_of_two, jnp.float32), jnp.asarray(targets, jnp.float32), 0.0)
+    moments = targets.mean(0), np.square(targets).mean(0)
+    score = distributional_error(*(jnp.asarray(x, jnp.float32) for x in (mean_of_two, *moments)), 0.0)
     assert np.isfinite(score).all() and score.max() <= 1.0
-    same = distributional_error(jnp.ones((1, 2)), jnp.ones((3, 1, 2)), 0.9)  # nets that agree
+    same = distributional_error(*jnp.ones((3, 1, 2)), 0.9)  # nets that agree
     assert np.isfinite(same).all()
+
+
+@pytest.mark.parametrize("num_rows", [2, 3, 8])
+def test_drnd_deals_every_row_to_every_net_equally_often(num_rows):
+    nets, rows = jnp.array([10.0, 20.0, 30.0]), jnp.arange(num_rows, dtype=jnp.float32)[:, None]
+    keys = jax.random.split(jax.random.key(0), 3000)
+    dealt = jax.vmap(lambda key: deal(jnp.add, key, nets, rows))(keys)[..., 0] - rows[:, 0]
+    for net in nets:
+        np.testing.assert_allclose((dealt == net).mean(0), 1 / 3, atol=0.035)  # four standard errors
+    shares = np.stack([(dealt == net).sum(1) for net in nets])
+    assert shares.max() <= -(-num_rows // 3)
 
 
 def train(bonus, state, steps, updates):
