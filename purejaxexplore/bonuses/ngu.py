@@ -3,8 +3,8 @@
 
 Novelty within the episode, from the k nearest of its embeddings, times novelty over the lifetime::
 
-    D_i = max(d_i^2 / m - xi, 0)        q = sqrt(sum_i eps / (D_i + eps)) + c        r_ep = 1/q, or 0 if q > s
-    raw = r_ep clip(1 + (n(o') - mean) / std, 1, L)        n: the error of random network distillation
+    D_i = max(d_i^2 / m - xi, 0)        q = sqrt(sum_i eps / (D_i + eps)) + c        raw = 1/q, or 0 if q > s
+    r = raw clip(1 + (n(o') - mean) / std, 1, L)        n: the error of random network distillation
 
 m is the running mean of the d_i^2, the mean and std those of n before this rollout. Embeddings are of an inverse model.
 Different here: one policy and one coefficient; m is that of the episode (as where rlax is given a fresh state for
@@ -104,7 +104,7 @@ def push(memory: EpisodeMemory, phi: jax.Array) -> EpisodeMemory:
 
 
 def episodic_novelty(memory: EpisodeMemory, phi: jax.Array, config: NGUConfig) -> tuple[EpisodeMemory, jax.Array]:
-    """``r_ep`` of ``phi f32[N, d]``, f32[N], and the memory with its distances counted."""
+    """``raw`` of ``phi f32[N, d]``, f32[N], and the memory with its distances counted."""
     capacity = memory.points.shape[1]
     squared = jnp.square(memory.points - phi[:, None]).sum(-1)
     stored = jnp.arange(capacity) < memory.pushed[:, None]
@@ -162,13 +162,13 @@ def ngu(config: NGUConfig) -> Bonus:
             lambda new, old: jnp.where(step.done.reshape((-1, *[1] * (old.ndim - 1))), new, old),
             fresh, push(memory, phi),
         )  # fmt: skip
-        _, error = lifelong.score(key, rnd_state(state), step)
-        return state._replace(mem=mem), episodic * lifelong_factor(state.norm.novelty, error, config.max_factor)
+        return state._replace(mem=mem), episodic
 
     def shape(state, raw, batch):
         rows = jax.tree.map(lambda x: x.reshape((raw.size, *x.shape[2:])), batch.steps)
         _, errors = lifelong.score(None, rnd_state(state), rows)  # RND's score draws nothing
-        inner, reward = lifelong.shape(rnd_state(state), raw, batch)
+        factor = lifelong_factor(state.norm.novelty, errors.reshape(raw.shape), config.max_factor)
+        inner, reward = lifelong.shape(rnd_state(state), raw * factor, batch)
         norm = NGUNorm(inner.norm, merge_moments(state.norm.novelty, errors))
         return state._replace(norm=norm, t=inner.t), reward
 

@@ -250,8 +250,9 @@ def test_the_lifelong_factor_subtracts_the_mean_and_is_clipped():
 
 
 def test_ngu_is_the_product_with_statistics_of_before_the_rollout():
-    config = NGUConfig(2, feature_dim=4, hidden_sizes=(6,), capacity=6, num_neighbors=3, rnd=RND)
-    bonus, inner = ngu(config), rnd(RND)
+    nets = RND.replace(normalise=False)
+    config = NGUConfig(2, feature_dim=4, hidden_sizes=(6,), capacity=6, num_neighbors=3, rnd=nets)
+    bonus, inner = ngu(config), rnd(nets)
     warmup, steps = random_rollout(0), random_rollout(1)
     state = bonus.init(jax.random.key(0), warmup)
     inner_state = state._replace(learn=state.learn.rnd, norm=state.norm.rnd, mem=())
@@ -259,6 +260,7 @@ def test_ngu_is_the_product_with_statistics_of_before_the_rollout():
     spread = RunningMoments(jnp.float32(1.0), jnp.float32(errors.mean()), jnp.float32(errors.var()))
     state = state._replace(norm=state.norm._replace(novelty=spread))
     after, raw = score_rollout(jax.random.key(1), bonus, state, steps)
+    shaped, reward = bonus.shape(after, raw, batch_of(steps))
     embed = embedder(state.learn.encoder.params)
     factor = np.clip(1 + (errors - errors.mean()) / errors.std(), 1, 5)
     for lane in range(N):
@@ -266,11 +268,10 @@ def test_ngu_is_the_product_with_statistics_of_before_the_rollout():
         for t in range(T):
             phi = jnp.asarray(embed(np.asarray(steps.next_obs[t, lane])))[None]
             memory, episodic = episodic_novelty(memory, phi, config)
-            np.testing.assert_allclose(raw[t, lane], float(episodic[0]) * factor[t, lane], rtol=5e-3)
+            np.testing.assert_allclose(reward[t, lane], float(episodic[0]) * factor[t, lane], rtol=5e-3)
             memory = push(memory, phi)
             if steps.done[t, lane]:
                 memory = begin_memory(jnp.asarray(embed(np.asarray(steps.reset_obs[t, lane])))[None], 6)
-    shaped, _ = bonus.shape(after, raw, batch_of(steps))
     np.testing.assert_allclose(shaped.norm.novelty.count, 1 + T * N)
     np.testing.assert_allclose(shaped.norm.novelty.mean, errors.mean(), rtol=1e-3)
 
