@@ -24,9 +24,9 @@ differences):
   by at least 0.2 in two worlds of three.
 
 Learning rate and weight of the entropy of each arm are the best of fifteen on seeds 1000 to 1002 by the coverage in
-RoomChain for first visits (``--tune``); judged on seeds 100 to 119. Of first visits the ledger holds an older run, on
-seeds 0 to 19, without the arm with memory and with six settings to choose from, of which two arms took those at the
-edge: 0.20, 0.00 and 0.07 more than Plain. One before it, of 150,848 steps, met each part of the criterion in one world.
+RoomChain for first visits (``--tune``); judged on seeds 100 to 119. Seeds 0 to 19 judged first visits twice before:
+without the arm with memory and with six settings to choose from (0.20, 0.00 and 0.07 more than Plain), and over 150,848
+steps, which met each part of the criterion in one world.
 
     python experiments/sofe_coverage.py            # some 25 minutes a reward on one CPU core
     python experiments/sofe_coverage.py --tune     # the settings of each arm on the tuning seeds

@@ -12,6 +12,8 @@ from purejaxexplore.checks import require_at_least
 
 _FEW = 8
 """Dimensions up to which distances come from differences alone."""
+_BLOCK = 256
+"""Queries at a time: their distances to a thousand references stay in the cache, which halves the time on CPU."""
 
 
 def nearest(
@@ -19,8 +21,8 @@ def nearest(
 ) -> jax.Array:
     """Euclidean distances of each query to its ``k`` nearest valid reference points, f32[B, k], nearest first.
 
-    References are taken ``chunk`` at a time and the nearest of each chunk merged with those before: memory is that of
-    ``B x chunk`` distances. Distances come from differences, never from ``|a|^2 + |b|^2 - 2 a b``, which cancels in
+    References are taken ``chunk`` at a time and the nearest of each chunk merged with those before, for a few hundred
+    queries at a time: memory is that of as many times ``chunk`` distances. Distances come from differences, never from ``|a|^2 + |b|^2 - 2 a b``, which cancels in
     float32 where points lie close together; above eight dimensions that form, one matrix product, chooses the
     neighbours (of points closer than its rounding any may be chosen), and their distances are then taken exactly.
 
@@ -50,28 +52,33 @@ def nearest(
     valid = jnp.pad(mask, (0, padding)).reshape(num_chunks, chunk)
     first = chunk * jnp.arange(num_chunks)  # number of the first reference of each chunk
 
-    def squared_distances(ref):
-        if size <= _FEW:  # a sum over few dimensions, written out: no array [B, chunk, D] comes about
-            return sum(jnp.square(query[:, d, None] - ref[:, d]) for d in range(size))
-        a, b = query - centre, ref - centre
-        return jnp.square(a).sum(1)[:, None] + jnp.square(b).sum(1) - 2.0 * a @ b.T
+    def squared_distances(point, ref):
+        if size <= _FEW:  # a sum over few dimensions, written out: no array [chunk, D] a query comes about
+            return sum(jnp.square(point[d] - ref[:, d]) for d in range(size))
+        a, b = point - centre, ref - centre
+        return jnp.square(a).sum() + jnp.square(b).sum(1) - 2.0 * b @ a
 
-    def merge(best, part):
-        ref, valid, first = part
-        if exclude_self:
-            valid = valid & (first + jnp.arange(chunk) != jnp.arange(num_queries)[:, None])
-        closeness = jnp.concatenate([best[0], jnp.where(valid, -squared_distances(ref), -jnp.inf)], axis=1)
-        closeness, place = jax.lax.top_k(closeness, k)
-        before = jnp.take_along_axis(best[1], jnp.minimum(place, k - 1), axis=1)
-        return (closeness, jnp.where(place < k, before, first + place - k)), None
+    def of_query(i_point):
+        i, point = i_point
 
-    nothing = (jnp.full((num_queries, k), -jnp.inf), jnp.zeros((num_queries, k), jnp.int32))
-    (closeness, number), _ = jax.lax.scan(merge, nothing, (chunks, valid, first))
-    found = closeness > -jnp.inf
-    if size <= _FEW:
-        return jnp.where(found, jnp.sqrt(jnp.where(found, -closeness, 0.0)), jnp.inf)
-    squared = jnp.square(query[:, None] - ref[jnp.where(found, number, 0)]).sum(-1)
-    return jnp.sort(jnp.where(found, jnp.sqrt(squared), jnp.inf), axis=1)
+        def merge(best, part):
+            ref, valid, first = part
+            if exclude_self:
+                valid = valid & (first + jnp.arange(chunk) != i)
+            closeness = jnp.concatenate([best[0], jnp.where(valid, -squared_distances(point, ref), -jnp.inf)])
+            closeness, place = jax.lax.top_k(closeness, k)
+            before = best[1][jnp.minimum(place, k - 1)]
+            return (closeness, jnp.where(place < k, before, first + place - k)), None
+
+        nothing = (jnp.full(k, -jnp.inf), jnp.zeros(k, jnp.int32))
+        (closeness, number), _ = jax.lax.scan(merge, nothing, (chunks, valid, first))
+        found = closeness > -jnp.inf
+        if size <= _FEW:
+            return jnp.where(found, jnp.sqrt(jnp.where(found, -closeness, 0.0)), jnp.inf)
+        squared = jnp.square(point - ref[jnp.where(found, number, 0)]).sum(-1)
+        return jnp.sort(jnp.where(found, jnp.sqrt(squared), jnp.inf))
+
+    return jax.lax.map(of_query, (jnp.arange(num_queries), query), batch_size=_BLOCK)
 
 
 def novelty(
