@@ -21,10 +21,11 @@ def nearest(
 ) -> jax.Array:
     """Euclidean distances of each query to its ``k`` nearest valid reference points, f32[B, k], nearest first.
 
-    References are taken ``chunk`` at a time and the nearest of each chunk merged with those before, for a few hundred
-    queries at a time: memory is that of as many times ``chunk`` distances. Distances come from differences, never from ``|a|^2 + |b|^2 - 2 a b``, which cancels in
-    float32 where points lie close together; above eight dimensions that form, one matrix product, chooses the
-    neighbours (of points closer than its rounding any may be chosen), and their distances are then taken exactly.
+    References are taken ``chunk`` at a time and the nearest of each chunk merged with those before, for 256 queries at
+    a time: memory is that of ``256 x chunk`` distances. Distances come from differences, never from
+    ``|a|^2 + |b|^2 - 2 a b``, which cancels in float32 where points lie close together; above eight dimensions that
+    form, one matrix product, chooses the neighbours (of points closer than its rounding any may be chosen), and their
+    distances are then taken exactly.
 
     Args:
         ref: f32[M, D].

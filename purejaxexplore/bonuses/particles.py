@@ -129,7 +129,7 @@ def particle_bonus(
     """Pays by the distances to the nearest of the stored embeddings.
 
     The rollout being paid is not among them, so no state is its own neighbour and the k-th is the k-th. Scoring a
-    rollout is one call; where N T is large, memory is that of N T x B distances.
+    rollout is one call.
 
     Args:
         encoder: of the true successors.
