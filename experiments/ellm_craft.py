@@ -237,7 +237,7 @@ def draw(achieved: dict[str, np.ndarray], shares: dict[str, dict[str, np.ndarray
         figure = Figure(figsize=(FULL_WIDTH, 5.4), layout="constrained")
         FigureCanvasAgg(figure)
         panels = figure.subplot_mosaic([["curves", "bars"], list(TARGETS)])
-        looks = analysis.looks(["Scratch"]) | analysis.looks(achieved)  # as those of the bars
+        looks = analysis.looks([*achieved, "Scratch"])
         for name in achieved:
             started = (achieved[name] > 0).any(0)  # nothing is known before the first episodes end
             curve(panels["curves"], achieved[name][:, started], looks[name], np.flatnonzero(started) + 1)
