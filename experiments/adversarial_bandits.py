@@ -15,7 +15,6 @@ import math
 from pathlib import Path
 
 import numpy as np
-import tyro
 
 import purejaxexplore as pjx
 from purejaxexplore import analysis
@@ -173,4 +172,4 @@ def main(args: Args) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Args))
+    main(analysis.arguments(Args))

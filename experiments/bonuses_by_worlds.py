@@ -49,7 +49,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import tyro
 from flax import struct
 
 import purejaxexplore as pjx
@@ -476,4 +475,4 @@ def main(args: Args) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Args))
+    main(analysis.arguments(Args))

@@ -34,7 +34,6 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-import tyro
 from flax import struct
 
 import purejaxexplore as pjx
@@ -314,4 +313,4 @@ def main(args: Args) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Args))
+    main(analysis.arguments(Args))

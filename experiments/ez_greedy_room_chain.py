@@ -20,7 +20,6 @@ import dataclasses
 from pathlib import Path
 
 import numpy as np
-import tyro
 from flax import struct
 
 import purejaxexplore as pjx
@@ -163,4 +162,4 @@ def main(args: Args) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Args))
+    main(analysis.arguments(Args))

@@ -34,7 +34,6 @@ import time
 from pathlib import Path
 
 import numpy as np
-import tyro
 
 import purejaxexplore as pjx
 from purejaxexplore import analysis
@@ -243,4 +242,4 @@ def main(args: Args) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Args))
+    main(analysis.arguments(Args))

@@ -18,7 +18,6 @@ from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
-import tyro
 from flax import struct
 
 import purejaxexplore as pjx
@@ -141,4 +140,4 @@ def judge(found: np.ndarray, states: np.ndarray, env_steps: int, args: Args) -> 
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Args))
+    main(analysis.arguments(Args))

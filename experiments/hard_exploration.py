@@ -26,7 +26,6 @@ from typing import Any
 
 import jax
 import numpy as np
-import tyro
 
 import purejaxexplore as pjx
 from purejaxexplore import analysis
@@ -289,4 +288,4 @@ def main(args: Args) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Args))
+    main(analysis.arguments(Args))

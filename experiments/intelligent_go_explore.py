@@ -34,7 +34,6 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
-import tyro
 from scipy.stats import wilcoxon
 
 import purejaxexplore as pjx
@@ -397,4 +396,4 @@ def main(args: Args) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Args))
+    main(analysis.arguments(Args))

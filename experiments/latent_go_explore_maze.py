@@ -22,7 +22,6 @@ import dataclasses
 from pathlib import Path
 
 import numpy as np
-import tyro
 
 import purejaxexplore as pjx
 from purejaxexplore import analysis
@@ -169,4 +168,4 @@ def judge(final: dict, args: Args) -> Path:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Args))
+    main(analysis.arguments(Args))

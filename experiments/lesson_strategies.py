@@ -30,7 +30,6 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-import tyro
 from flax import struct
 
 import purejaxexplore as pjx
@@ -265,4 +264,4 @@ def main(args: Args) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Args))
+    main(analysis.arguments(Args))

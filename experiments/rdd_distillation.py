@@ -29,7 +29,6 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
-import tyro
 
 from purejaxexplore import analysis
 from purejaxexplore.analysis.style import HALF_WIDTH, INK, REFERENCE
@@ -212,4 +211,4 @@ def main(args: Args) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Args))
+    main(analysis.arguments(Args))

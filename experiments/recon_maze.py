@@ -27,7 +27,6 @@ from pathlib import Path
 
 import jax
 import numpy as np
-import tyro
 
 import purejaxexplore as pjx
 from purejaxexplore import analysis
@@ -228,4 +227,4 @@ def judge(runs: dict, args: Args) -> Path:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Args))
+    main(analysis.arguments(Args))

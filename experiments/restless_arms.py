@@ -29,7 +29,6 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
-import tyro
 
 from purejaxexplore import analysis
 from purejaxexplore import bandits as b
@@ -251,4 +250,4 @@ def judge(found: dict[str, dict[str, np.ndarray]], ours: str, entry: str, args: 
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Args))
+    main(analysis.arguments(Args))

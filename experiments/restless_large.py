@@ -25,7 +25,6 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
-import tyro
 
 from purejaxexplore import analysis
 from purejaxexplore import bandits as b
@@ -354,4 +353,4 @@ def entry(name, claim, *, failed, args: Args, **fields) -> Path:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Args))
+    main(analysis.arguments(Args))

@@ -25,7 +25,6 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
-import tyro
 from flax import struct
 
 import purejaxexplore as pjx
@@ -253,4 +252,4 @@ def judge(final: dict[str, np.ndarray], played: np.ndarray, found: np.ndarray, a
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Args))
+    main(analysis.arguments(Args))

@@ -25,7 +25,6 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
-import tyro
 
 import purejaxexplore as pjx
 from purejaxexplore import analysis
@@ -238,4 +237,4 @@ def judge(env, runs: dict, rooms: np.ndarray, args: Args) -> Path:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Args))
+    main(analysis.arguments(Args))

@@ -7,6 +7,7 @@ their modules.
 
 from purejaxexplore.analysis.animation import animate
 from purejaxexplore.analysis.archives import archive_maps
+from purejaxexplore.analysis.command_line import arguments
 from purejaxexplore.analysis.curves import Curves, curves, final_scores, solved
 from purejaxexplore.analysis.explorers import Exploration, RegretShape, exploration, regret_shape, win_rates
 from purejaxexplore.analysis.illumination import Illumination, illumination
@@ -45,6 +46,7 @@ __all__ = [
     "RegretShape",
     "Transfer",
     "archive_maps",
+    "arguments",
     "animate",
     "benchmark_line",
     "binomial_interval",
