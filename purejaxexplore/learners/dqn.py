@@ -17,8 +17,8 @@ Bonuses are scored where they are collected, and where a bonus can say what a st
 replayed step is paid that. They learn from the newest rollout, not from replayed steps: else old states would stay
 familiar because they are replayed.
 
-An environment may tell which actions are admissible from the observation alone, ``admissible_actions: obs -> bool[A]``.
-Then the others are neither drawn, at random or otherwise, nor is any target their value.
+Where an environment tells which actions are admissible (:mod:`purejaxexplore.learners.admissible`) the others are
+neither drawn, at random or otherwise, nor is any target their value.
 """
 
 from collections.abc import Sequence
@@ -34,8 +34,9 @@ from purejaxexplore.blocks.episodes import coverage, mark_visited, no_state_visi
 from purejaxexplore.blocks.replay import Replay, init_replay, n_step, push, sample_windows
 from purejaxexplore.blocks.rollout import Lanes, Step, reset_lanes, rollout
 from purejaxexplore.bonuses.bonus import BonusState
-from purejaxexplore.learners.dqn_config import DQNConfig, action_values, admissible_of, is_not, require_dqn
-from purejaxexplore.learners.explorers import AdmissibleGreedy, Explorer, uniform_mixture
+from purejaxexplore.learners.admissible import AdmissibleGreedy, admissible_of, uniform_actions
+from purejaxexplore.learners.dqn_config import DQNConfig, action_values, is_not, require_dqn
+from purejaxexplore.learners.explorers import Explorer, uniform_mixture
 from purejaxexplore.learners.plasticity import Plasticity, active_fraction, cleared, dormant_ratio, shrink_perturb
 from purejaxexplore.learners.streams import Stream, coefs_at, features_of, learn, pay, score_online
 
@@ -218,13 +219,8 @@ def dqn(
 
         return jax.tree.leaves(jax.vmap(one)(params))
 
-    def uniform_actions(key, obs):
-        if admissible is None:
-            return jax.vmap(action_space.sample)(jax.random.split(key, N))
-        return jax.random.categorical(key, jnp.where(admissible(obs), 0.0, -jnp.inf))
-
     def random_actions(key, carry, lanes):
-        return carry, uniform_actions(key, lanes.obs), features_of(bonuses, carry[1], N)
+        return carry, uniform_actions(key, action_space, admissible, lanes.obs), features_of(bonuses, carry[1], N)
 
     def collect(key, state: DQNState, act, num_steps):
         """Steps the worlds and stores what happened: (state, steps, finished, features, rewards f32[T, N, K])."""
@@ -405,7 +401,7 @@ def dqn(
                 uniform = (
                     jax.random.randint(key_uniform, (N,), 0, network.num_actions)
                     if admissible is None
-                    else uniform_actions(key_uniform, lanes.obs)
+                    else uniform_actions(key_uniform, action_space, admissible, lanes.obs)
                 )
                 replaced = jax.random.uniform(key_mix, (N,)) < plasticity.noise(state.plasticity)
                 action = jnp.where(replaced, uniform, action)

@@ -1,6 +1,6 @@
 """The settings of DQN and what they must satisfy."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from math import inf, prod
 
 import jax
@@ -9,6 +9,7 @@ from gymnax.environments import spaces
 
 from purejaxexplore.blocks.replay import require_replay
 from purejaxexplore.checks import require_at_least, require_between
+from purejaxexplore.learners.admissible import require_admissible
 from purejaxexplore.learners.explorers import Explorer
 from purejaxexplore.learners.requirements import require_environment, require_explorer, require_network
 from purejaxexplore.learners.streams import Stream, require_streams
@@ -99,22 +100,6 @@ def action_values(env, env_params, config: DQNConfig, num_values: int) -> Action
     )
 
 
-def admissible_of(env) -> Callable[[jax.Array], jax.Array] | None:
-    """Which actions are admissible, ``observations [B, ...] -> bool[B, A]``; None where ``env`` does not tell.
-
-    Where none is, all are, so that there is always one to take and to bootstrap from.
-    """
-    tell = getattr(env, "admissible_actions", None)
-    if tell is None:
-        return None
-
-    def admissible(obs):
-        able = jax.vmap(tell)(obs)
-        return able | ~able.any(-1, keepdims=True)
-
-    return admissible
-
-
 def is_not(value, nothing: float) -> bool:
     """Whether a numeric field is known to differ from ``nothing``, or is traced, so that it may."""
     return isinstance(value, jax.core.Tracer) or bool(value != nothing)
@@ -141,11 +126,7 @@ def require_dqn(env, env_params, config: DQNConfig, streams: Sequence[Stream], e
     if not isinstance(env.action_space(env_params), spaces.Discrete):
         raise ValueError(f"actions of {env.name}: expected a Discrete space, one value for each action")
     num_actions = int(env.action_space(env_params).n)
-    if admissible_of(env) is not None:
-        obs, _ = jax.eval_shape(lambda key: env.reset_env(key, env_params), jax.random.key(0))
-        told = jax.eval_shape(env.admissible_actions, obs)
-        if getattr(told, "shape", None) != (num_actions,) or told.dtype != bool:
-            raise ValueError(f"admissible_actions of {env.name}: gives {told}, expected bool[{num_actions}]")
+    require_admissible(env, env_params)
     factored = config.network == "factored"
     if factored and (not config.hidden_sizes or prod(config.action_factors) != num_actions):
         raise ValueError(

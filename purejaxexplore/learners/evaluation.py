@@ -11,7 +11,8 @@ from purejaxexplore.algorithm import Algorithm
 from purejaxexplore.blocks.episodes import first_episodes
 from purejaxexplore.blocks.rollout import reset_lanes, rollout
 from purejaxexplore.checks import require_at_least, require_between
-from purejaxexplore.learners.dqn_config import DQNConfig, action_values, admissible_of, is_not
+from purejaxexplore.learners.admissible import admissible_of
+from purejaxexplore.learners.dqn_config import DQNConfig, action_values, is_not
 
 Policy = Callable[[jax.Array, Any, Any], jax.Array]
 """``(key, state of the learner, observations of B environments) -> B actions``."""

@@ -15,6 +15,7 @@ import numpy as np
 
 from purejaxexplore.blocks.rollout import Lanes
 from purejaxexplore.checks import require_at_least, require_between
+from purejaxexplore.learners.admissible import admissible_in
 
 Schedule = Callable[[jax.Array], jax.Array]
 
@@ -57,23 +58,10 @@ def scores_of(policy: distrax.Categorical) -> jax.Array:
     return policy.preferences if isinstance(policy, distrax.Greedy) else policy.logits
 
 
-class AdmissibleGreedy(distrax.Greedy):
-    """The greedy policy of values among admissible actions; the preferences of the others are -inf.
-
-    Attributes:
-        admissible: bool[..., A], in each row at least one.
-    """
-
-    def __init__(self, preferences: jax.Array, admissible: jax.Array):
-        super().__init__(jnp.where(admissible, preferences, -jnp.inf))
-        self.admissible = jnp.broadcast_to(admissible, preferences.shape)
-
-
 def uniform_share(rate, policy: distrax.Categorical) -> jax.Array | float:
     """``rate`` divided equally among the actions of a policy, or among those that are admissible, f32[..., A]."""
-    if not isinstance(policy, AdmissibleGreedy):
-        return rate / policy.num_categories
-    return rate * policy.admissible / policy.admissible.sum(-1, keepdims=True)
+    able = admissible_in(policy)
+    return rate / policy.num_categories if able is None else rate * able / able.sum(-1, keepdims=True)
 
 
 def on_policy() -> Explorer:
@@ -166,11 +154,11 @@ def ez_greedy(epsilon: float, mu: float = 2.0, longest: int = 100) -> Explorer:
         key_greedy, key_start, key_action, key_length = jax.random.split(key, 4)
         shape = lanes.done.shape
         repeating = (es.remaining > 0) & ~lanes.done
-        masked = isinstance(policy, AdmissibleGreedy)
-        if masked:
-            repeating &= jnp.take_along_axis(policy.admissible, es.action[:, None], -1)[:, 0]
+        able = admissible_in(policy)
+        if able is not None:
+            repeating &= jnp.take_along_axis(able, es.action[:, None], -1)[:, 0]
         starts = ~repeating & (jax.random.uniform(key_start, shape) < epsilon)
-        if masked:
+        if able is not None:
             drawn = distrax.Categorical(probs=uniform_share(1.0, policy)).sample(seed=key_action)
         else:
             drawn = jax.random.randint(key_action, shape, 0, policy.num_categories)

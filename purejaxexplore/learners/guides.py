@@ -26,7 +26,8 @@ import numpy as np
 
 from purejaxexplore.blocks.rollout import Lanes
 from purejaxexplore.checks import require_at_least, require_between
-from purejaxexplore.learners.explorers import AdmissibleGreedy, Explorer, Schedule, keep_params, scores_of
+from purejaxexplore.learners.admissible import admissible_in
+from purejaxexplore.learners.explorers import Explorer, Schedule, keep_params, scores_of
 
 Guide = Callable[[jax.Array, Any, Any], jax.Array]
 
@@ -142,8 +143,9 @@ def _mixture(guide: Guide, epsilon, choose, otherwise=lambda policy: policy.prob
         key_guide, key_action = jax.random.split(key)
         num_envs = lanes.done.shape[0]
         logits = jax.vmap(guide)(jax.random.split(key_guide, num_envs), lanes.obs, lanes.env_state)
-        if isinstance(policy, AdmissibleGreedy):
-            logits = _restricted(logits, policy.admissible)
+        able = admissible_in(policy)
+        if able is not None:
+            logits = _restricted(logits, able)
         rate = epsilon(es) if scheduled else epsilon
         mixed = (1.0 - rate) * otherwise(policy) + rate * choose(policy, logits)
         action, log_prob = distrax.Categorical(probs=mixed).sample_and_log_prob(seed=key_action)

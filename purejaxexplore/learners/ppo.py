@@ -8,6 +8,9 @@ al. (2018), "Exploration by random network distillation", section 2.3::
 
 With one stream it computes the update of PureJaxRL (Lu et al., 2022), except that a value target bootstraps through
 truncation from the true successor, which ``bootstrap_truncation=False`` undoes.
+
+Where an environment tells which actions are admissible (:mod:`purejaxexplore.learners.admissible`) the policy has no
+others.
 """
 
 from collections.abc import Sequence
@@ -24,6 +27,7 @@ from purejaxexplore.blocks.minibatches import minibatch_epochs
 from purejaxexplore.blocks.rollout import Lanes, Step, reset_lanes, rollout
 from purejaxexplore.blocks.selected import map_selected
 from purejaxexplore.bonuses.bonus import BonusState
+from purejaxexplore.learners.admissible import AdmissibleCategorical, admissible_of, uniform_actions
 from purejaxexplore.learners.explorers import Explorer, on_policy
 from purejaxexplore.learners.losses import explained_variance, policy_loss, value_loss
 from purejaxexplore.learners.ppo_config import PPOConfig, actor_critic, require_ppo
@@ -103,7 +107,8 @@ def ppo(
     Raises:
         ValueError: a size is not positive, the minibatches do not divide, an unknown network or activation, streams
             without names of their own, a bonus that needs state ids on a world that has none, a "cnn" for flat
-            observations, or a discrete-only explorer on continuous actions.
+            observations, a discrete-only explorer on continuous actions, or an ``admissible_actions`` that does not
+            say so of each action.
         TypeError: ``env`` is not an environment.
     """
     config = PPOConfig() if config is None else config
@@ -122,10 +127,15 @@ def ppo(
     lams = jnp.stack([jnp.float32(stream.lam) for stream in streams])
     episodic = tuple(stream.episodic for stream in streams)
     numbered = hasattr(env, "state_id")
+    admissible = admissible_of(env)
     warmup = config.num_warmup_steps if bonuses else 0
 
     def encode(params, hidden, obs, features, start):
         return network.apply(params, hidden, obs, features, start, method="encode")
+
+    def policy_at(params, x, obs, noise):
+        policy = policy_of(network, params, x, noise)
+        return policy if admissible is None else AdmissibleCategorical(policy.logits, admissible(obs))
 
     def encode_rollout(params, hidden, obs, features, start):
         """``obs [T, ...] -> (hidden after every step [T, ...], network inputs [T, ...])`` from ``hidden`` on."""
@@ -148,7 +158,7 @@ def ppo(
         if bonuses:
 
             def act(key, carry, lanes):
-                return carry, jax.vmap(action_space.sample)(jax.random.split(key, N)), ()
+                return carry, uniform_actions(key, action_space, admissible, lanes.obs), ()
 
             lanes, _, steps, finished, *_ = rollout(key_warmup, env, env_params, lanes, (), act, warmup)
             lanes = lanes._replace(episodes=summarise(lanes.episodes, finished)[0])
@@ -170,7 +180,7 @@ def ppo(
             hidden, explorer_state, bonus_states = carry
             features = features_of(bonuses, bonus_states, N)
             next_hidden, x = encode(params, hidden, lanes.obs, features, lanes.done)
-            policy = policy_of(network, params, x, noise)
+            policy = policy_at(params, x, lanes.obs, noise)
             action, log_prob, explorer_state = explorer.act(key, explorer_state, policy, lanes)
             extras = (features, lanes.done, log_prob)
             return (next_hidden, explorer_state, bonus_states), action, extras
@@ -224,7 +234,7 @@ def ppo(
             batch = jax.tree.map(lambda y: y.reshape((y.shape[0] * y.shape[1], *y.shape[2:])), batch)
         else:
             _, x = encode_rollout(params, None, batch.obs, batch.features, batch.start)
-        policy = policy_of(network, params, x, noise)
+        policy = policy_at(params, x, batch.obs, noise)
         values = network.apply(params, x, method="critic")
         advantages = batch.advantages
         if config.normalise_advantages:

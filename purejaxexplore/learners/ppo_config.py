@@ -8,6 +8,7 @@ from gymnax.environments import spaces
 
 from purejaxexplore.blocks.minibatches import require_divisible
 from purejaxexplore.checks import require_at_least, require_between
+from purejaxexplore.learners.admissible import require_admissible
 from purejaxexplore.learners.explorers import Explorer
 from purejaxexplore.learners.requirements import require_environment, require_explorer, require_network
 from purejaxexplore.learners.streams import Stream, require_streams
@@ -104,6 +105,7 @@ def require_ppo(env, env_params, config: PPOConfig, streams: Sequence[Stream], e
     require_network(env, env_params, config.network, config.activation, streams)
     if config.network == "table" and (config.gru_size or config.noisy):
         raise ValueError("network='table': expected gru_size=0 and noisy=False, which need layers")
+    require_admissible(env, env_params)
     require_streams(env, streams)
     require_explorer(env, env_params, explorer)
     if explorer.values_only:

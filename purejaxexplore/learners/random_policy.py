@@ -9,6 +9,7 @@ from purejaxexplore.algorithm import Algorithm
 from purejaxexplore.blocks.episodes import coverage, mark_visited, no_state_visited, summarise
 from purejaxexplore.blocks.rollout import Lanes, reset_lanes, rollout
 from purejaxexplore.checks import require_at_least
+from purejaxexplore.learners.admissible import admissible_of, require_admissible, uniform_actions
 
 
 class RandomPolicyState(NamedTuple):
@@ -26,15 +27,19 @@ class RandomPolicyState(NamedTuple):
 def random_policy(env, env_params, *, num_envs: int = 16, rollout_length: int = 128) -> Algorithm:
     """Uniform random actions in ``num_envs`` environments; one step is ``rollout_length`` steps of each.
 
+    Of the admissible actions, where the world tells which they are.
+
     Raises:
-        ValueError: a size is not positive.
+        ValueError: a size is not positive, or an ``admissible_actions`` does not say so of each action.
     """
     require_at_least(1, num_envs=num_envs, rollout_length=rollout_length)
+    require_admissible(env, env_params)
     action_space = env.action_space(env_params)
+    admissible = admissible_of(env)
     numbered = hasattr(env, "state_id")
 
     def act(key, carry, lanes):
-        return carry, jax.vmap(action_space.sample)(jax.random.split(key, num_envs)), ()
+        return carry, uniform_actions(key, action_space, admissible, lanes.obs), ()
 
     def init(key):
         lanes = reset_lanes(key, env, env_params, num_envs)

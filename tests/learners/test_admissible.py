@@ -11,11 +11,13 @@ from gymnax.environments import spaces
 from toy_envs import Corridor
 
 from purejaxexplore.envs.wrappers import EpisodeStatistics, ObserveStateId
+from purejaxexplore.learners.admissible import AdmissibleCategorical, AdmissibleGreedy, admissible_of
 from purejaxexplore.learners.dqn import DQNConfig, bootstrap, dqn
-from purejaxexplore.learners.dqn_config import admissible_of
 from purejaxexplore.learners.evaluation import greedy_policy
-from purejaxexplore.learners.explorers import AdmissibleGreedy, boltzmann, ez_greedy, on_policy, uniform_mixture
+from purejaxexplore.learners.explorers import boltzmann, ez_greedy, on_policy, uniform_mixture
 from purejaxexplore.learners.guides import guided, short_listed, tabulated
+from purejaxexplore.learners.ppo import PPOConfig, ppo
+from purejaxexplore.learners.random_policy import random_policy
 from purejaxexplore.testing.trees import quick_jit
 
 ABLE = np.array([[0, 1, 0], [1, 1, 0], [1, 1, 0], [0, 0, 0], [1, 1, 0], [0, 1, 0]], bool)
@@ -84,6 +86,55 @@ def test_dqn_neither_draws_nor_values_what_is_not_admissible(barred):
     np.testing.assert_array_equal(greedy, np.where(able, after, -np.inf).argmax(1))
 
 
+class Paying(Barred):
+    """Pays 1 for every action that is not admissible and nothing else."""
+
+    def step_env(self, key, state, action, params):
+        obs, state_after, _, done, info = super().step_env(key, state, action, params)
+        rows = jnp.asarray([admissible(cell) for cell in range(6)])
+        return obs, state_after, jnp.where(rows[state.position, action], 0.0, 1.0), done, info
+
+
+PPO = PPOConfig(num_envs=4, rollout_length=8, num_epochs=2, num_minibatches=2, network="table", entropy_coef=1.0)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda *world: ppo(*world, PPO),
+        lambda *world: ppo(*world, PPO, explorer=uniform_mixture(0.5)),
+        lambda *world: ppo(*world, PPO.replace(network="mlp", gru_size=4)),
+        lambda *world: random_policy(*world, num_envs=4, rollout_length=8),
+    ],
+    ids=["ppo", "ppo with a mixture", "recurrent ppo", "random"],
+)
+def test_nothing_is_paid_for_what_is_never_done(barred, make):
+    algorithm = make(Paying(6), barred[1])
+    state, step = quick_jit(algorithm.init)(KEY), quick_jit(algorithm.step)
+    for t in range(8):
+        state, metrics = step(jax.random.key(t), state)
+        assert metrics["episode_return"] == 0.0 and all(np.isfinite(x).all() for x in jax.tree.leaves(metrics))
+    assert metrics["episodes"] > 0
+    if hasattr(state, "params"):
+        assert all(np.isfinite(x).all() for x in jax.tree.leaves(state.params))
+        assert metrics["entropy"] <= np.log(3)
+
+
+def test_probabilities_and_entropy_are_of_what_is_left():
+    logits, able = jnp.asarray([0.0, 1.0, 5.0]), jnp.asarray([True, True, False])
+    left = distrax.Categorical(logits=logits[:2])
+    policy = AdmissibleCategorical(logits, able)
+    np.testing.assert_allclose(policy.probs, [*left.probs, 0.0], rtol=1e-6)
+    np.testing.assert_allclose(policy.entropy(), left.entropy(), rtol=1e-6)
+
+    def gradient(policy_of, logits):
+        return jax.grad(lambda x: policy_of(x).entropy() + policy_of(x).log_prob(0))(logits)
+
+    expected = gradient(lambda x: distrax.Categorical(logits=x), logits[:2])
+    masked = gradient(lambda x: AdmissibleCategorical(x, able), logits)
+    np.testing.assert_allclose(masked, [*expected, 0.0], rtol=1e-5, atol=1e-7)
+
+
 def test_targets_take_the_best_admissible_value():
     values = jnp.asarray([[1.0, 10.0], [2.0, 20.0], [3.0, 30.0]])  # [A, K]
     chooser = jnp.asarray([[1.0, 3.0], [2.0, 2.0], [9.0, 9.0]])
@@ -104,8 +155,9 @@ def test_wrappers_pass_on_what_they_show(barred):
 def test_a_mask_of_another_kind_is_refused(barred, told):
     env = Barred(6)
     env.admissible_actions = lambda obs: told
-    with pytest.raises(ValueError, match=r"admissible_actions of .*: gives .*, expected bool\[3\]"):
-        dqn(env, barred[1], CONFIG)
+    for make in (lambda *world: dqn(*world, CONFIG), ppo, random_policy):
+        with pytest.raises(ValueError, match=r"admissible_actions of .*: gives .*, expected bool\[3\]"):
+            make(env, barred[1])
 
 
 POLICY = AdmissibleGreedy(
