@@ -4,6 +4,8 @@ The hues are those of Okabe and Ito (2008), "Color Universal Design", ordered so
 in lightness too; yellow, too light for a line on white, gives way to a brown.
 """
 
+import io
+import sys
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from typing import NamedTuple
@@ -40,6 +42,7 @@ def style() -> AbstractContextManager:
     """The look as a context, ``with style(): ...``; matplotlib's settings are put back on leaving it."""
     import matplotlib
 
+    _show_in_notebooks()
     return matplotlib.rc_context(
         {
             "figure.figsize": (HALF_WIDTH, 2.4),
@@ -83,6 +86,25 @@ def style() -> AbstractContextManager:
             "legend.labelspacing": 0.3,
         }
     )
+
+
+def _show_in_notebooks() -> None:
+    """Has a notebook draw the figures that it is handed, which else only an import of pyplot does."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    if shell is None:
+        return
+    from matplotlib.figure import Figure
+
+    formatters = shell.display_formatter.formatters
+    if not any(Figure in formatters[kind] for kind in ("image/png", "image/svg+xml", "image/jpeg", "application/pdf")):
+        formatters["image/png"].for_type(Figure, _png)
+
+
+def _png(figure) -> bytes:
+    """The figure as a file in memory."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    return buffer.getvalue()
 
 
 def looks(names: Iterable[str]) -> dict[str, Look]:

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -182,3 +183,24 @@ def test_settings_and_imports_are_left_alone():
         "assert 'matplotlib.pyplot' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", check], check=True)
+
+
+class Formatter(dict):
+    """As IPython's of one kind of output."""
+
+    def for_type(self, kind, function):
+        self[kind] = function
+
+
+def test_a_notebook_draws_what_a_cell_ends_with(monkeypatch):
+    kinds = ("image/png", "image/svg+xml", "image/jpeg", "application/pdf")
+    formatters = {kind: Formatter() for kind in kinds}
+    shell = SimpleNamespace(display_formatter=SimpleNamespace(formatters=formatters))
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell))
+    figure = score_bars({"a": RNG.normal(size=5)})
+    assert formatters["image/png"][type(figure)](figure).startswith(b"\x89PNG")
+    chosen = Formatter({type(figure): str})
+    formatters.update({"image/png": Formatter(), "image/svg+xml": chosen})
+    with style():
+        pass
+    assert not formatters["image/png"] and set(chosen) == {type(figure)}  # the user's choice stays
