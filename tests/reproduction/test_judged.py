@@ -116,6 +116,10 @@ RESULTS = ROOT / "experiments/results"
         pytest.param("noisy_tv_chain.py", {"noisy_tv_chain"}, id="bonuses_noisy_tv"),
         pytest.param("bonuses_by_worlds.py --worlds KeyRooms", set(), id="bonuses_by_worlds_key_rooms"),
         pytest.param("bonuses_by_worlds.py --worlds DeepSea", set(), id="bonuses_by_worlds_deep_sea"),
+        pytest.param(
+            "bonuses_by_worlds.py --worlds RoomChain KeyRooms DeepSea --bonuses byol_explore", {"bonus_byol_explore"},
+            id="bonuses_by_worlds_byol_explore",
+        ),
         pytest.param("bonuses_by_worlds.py --worlds Noisy", {"bonus_e3b_noise"}, id="bonuses_by_worlds_noisy"),
         pytest.param(
             "bonuses_by_worlds.py --worlds RoomChain Resampled",
