@@ -83,7 +83,7 @@ def drnd(config: DRNDConfig | None = None) -> Bonus:
         return jax.vmap(target.init, in_axes=(0, None))(jax.random.split(key, config.num_targets), example)
 
     def error(prediction, params, x):
-        def add(sums, params):
+        def add(sums, params):  # a net at a time, as the outputs of all of them leave the cache
             outputs = target.apply(params, x)
             return (sums[0] + outputs, sums[1] + jnp.square(outputs)), None
 
