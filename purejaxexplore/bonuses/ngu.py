@@ -96,11 +96,16 @@ def begin_memory(phi: jax.Array, capacity: int) -> EpisodeMemory:
     return EpisodeMemory(points, jnp.ones(N, jnp.int32), jnp.zeros(N), jnp.zeros(N))
 
 
-def push(memory: EpisodeMemory, phi: jax.Array) -> EpisodeMemory:
-    """``memory`` with ``phi f32[N, d]``."""
-    lanes = jnp.arange(phi.shape[0])
-    points = memory.points.at[lanes, memory.pushed % memory.points.shape[1]].set(phi)
-    return memory._replace(points=points, pushed=memory.pushed + 1)
+def advance(memory: EpisodeMemory, phi: jax.Array, reset_phi: jax.Array, done: jax.Array) -> EpisodeMemory:
+    """``memory`` with ``phi f32[N, d]``; where an episode is done that of the next one, begun at ``reset_phi``."""
+    place = memory.pushed % memory.points.shape[1]
+    followed = memory._replace(
+        points=memory.points.at[jnp.arange(phi.shape[0]), place].set(phi), pushed=memory.pushed + 1
+    )
+    begun = begin_memory(reset_phi, memory.points.shape[1])
+    return jax.tree.map(
+        lambda new, old: jnp.where(done.reshape((-1, *[1] * (old.ndim - 1))), new, old), begun, followed
+    )
 
 
 def episodic_novelty(memory: EpisodeMemory, phi: jax.Array, config: NGUConfig) -> tuple[EpisodeMemory, jax.Array]:
@@ -157,12 +162,7 @@ def ngu(config: NGUConfig) -> Bonus:
     def score(key, state, step):
         phi = embed(state.learn, step.next_obs)
         memory, episodic = episodic_novelty(state.mem, phi, config)
-        fresh = begin_memory(embed(state.learn, step.reset_obs), config.capacity)
-        mem = jax.tree.map(
-            lambda new, old: jnp.where(step.done.reshape((-1, *[1] * (old.ndim - 1))), new, old),
-            fresh, push(memory, phi),
-        )  # fmt: skip
-        return state._replace(mem=mem), episodic
+        return state._replace(mem=advance(memory, phi, embed(state.learn, step.reset_obs), step.done)), episodic
 
     def shape(state, raw, batch):
         rows = jax.tree.map(lambda x: x.reshape((raw.size, *x.shape[2:])), batch.steps)

@@ -11,12 +11,11 @@ q^2 is about the number of visits. Embeddings are of a frozen random network ins
 
 from math import inf
 
-import jax
 import jax.numpy as jnp
 from flax import struct
 
 from purejaxexplore.bonuses.bonus import Bonus, BonusState, observe_nothing
-from purejaxexplore.bonuses.ngu import begin_memory, episodic_novelty, push
+from purejaxexplore.bonuses.ngu import advance, begin_memory, episodic_novelty
 from purejaxexplore.bonuses.particles import flat_rows, random_encoder
 from purejaxexplore.checks import require_at_least, require_between
 
@@ -64,12 +63,8 @@ def pseudo_counts(config: PseudoCountsConfig | None = None) -> Bonus:
     def score(key, state, step):
         phi = encoder.encode(state.learn, flat_rows(step.next_obs, step))
         memory, raw = episodic_novelty(state.mem, phi, config)
-        fresh = begin_memory(encoder.encode(state.learn, flat_rows(step.reset_obs, step)), config.capacity)
-        mem = jax.tree.map(
-            lambda new, old: jnp.where(step.done.reshape((-1, *[1] * (old.ndim - 1))), new, old),
-            fresh, push(memory, phi),
-        )  # fmt: skip
-        return state._replace(mem=mem), raw
+        reset_phi = encoder.encode(state.learn, flat_rows(step.reset_obs, step))
+        return state._replace(mem=advance(memory, phi, reset_phi, step.done)), raw
 
     def shape(state, raw, batch):
         return state._replace(t=state.t + 1), raw

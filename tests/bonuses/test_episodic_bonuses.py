@@ -9,7 +9,7 @@ from rollouts import batch_of, steps_of
 from purejaxexplore.blocks.moments import RunningMoments
 from purejaxexplore.bonuses.bonus import score_rollout
 from purejaxexplore.bonuses.e3b import E3BConfig, absorb, e3b
-from purejaxexplore.bonuses.ngu import NGUConfig, begin_memory, episodic_novelty, lifelong_factor, ngu, push
+from purejaxexplore.bonuses.ngu import NGUConfig, advance, begin_memory, episodic_novelty, lifelong_factor, ngu
 from purejaxexplore.bonuses.novel_d import NovelDConfig, novel_d
 from purejaxexplore.bonuses.ride import RIDEConfig, ride
 from purejaxexplore.bonuses.rnd import RNDConfig, rnd
@@ -202,6 +202,10 @@ def test_both_the_goal_and_the_start_become_familiar_to_novel_d(crossing):
 
 
 # NGU
+
+
+def push(memory, phi):
+    return advance(memory, phi, phi, jnp.zeros(len(phi), bool))
 
 
 def test_episodic_novelty_is_the_papers_kernel():
