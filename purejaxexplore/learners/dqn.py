@@ -261,7 +261,7 @@ def dqn(
         if bonuses:
 
             def act(key, carry, lanes):
-                return carry, uniform_actions(key, lanes.obs), ()
+                return carry, uniform_actions(key, action_space, admissible, lanes.obs), ()
 
             lanes, _, steps, *_ = rollout(key_first, env, env_params, lanes, (), act, config.num_warmup_steps)
             visited = mark_visited(visited, steps.aux["state_id"]) if numbered else visited
