@@ -1,9 +1,8 @@
 """Actions that a world does not admit: which they are, and policies that leave them out.
 
-An environment may tell them from the observation alone, ``admissible_actions: obs -> bool[A]``. Then PPO, DQN
-and the random policy draw no others, PPO's probabilities and entropy are those of the actions left (Huang and Ontanon
-2022, "A closer look at invalid action masking in policy gradient algorithms"), and no target of DQN is the value of
-another.
+An environment may tell them from the observation alone, ``admissible_actions: obs -> bool[A]``. Then PPO, DQN and the
+random policy draw no others; PPO's probabilities and entropy are those of the actions left (Huang and Ontanon 2022, "A
+closer look at invalid action masking in policy gradient algorithms"), and no target of DQN is the value of another.
 """
 
 from collections.abc import Callable
