@@ -54,8 +54,14 @@ def _stateless(act, discrete_only=False) -> Explorer:
 
 
 def scores_of(policy: distrax.Categorical) -> jax.Array:
-    """f32[..., A], the action values of a greedy policy, or the logits of a stochastic one."""
-    return policy.preferences if isinstance(policy, distrax.Greedy) else policy.logits
+    """f32[..., A], the action values of a greedy policy, or the logits of a stochastic one.
+
+    They are -inf where an action is not admissible, which no temperature softens.
+    """
+    if isinstance(policy, distrax.Greedy):
+        return policy.preferences
+    able = admissible_in(policy)
+    return policy.logits if able is None else jnp.where(able, policy.logits, -jnp.inf)
 
 
 def uniform_share(rate, policy: distrax.Categorical) -> jax.Array | float:

@@ -207,6 +207,17 @@ def test_explorers_draw_admissible_actions(explorer):
     np.testing.assert_allclose(shares(explorer), PROBABILITIES[explorer], atol=0.03)
 
 
+@pytest.mark.parametrize(
+    "explorer", [boltzmann(1e12), short_listed(guide(0.1, 0.1, 0.2, 0.6), FourWays(), None, 0.5, 3, 1e12)], ids=range(2)
+)
+def test_no_temperature_makes_an_action_admissible(explorer):
+    policy = AdmissibleCategorical(POLICY.preferences, POLICY.admissible)
+    action, log_prob, _ = explorer.act(KEY, explorer.init(KEY, N), policy, LANES)
+    found = np.bincount(action, minlength=4) / N
+    np.testing.assert_allclose(found, [1 / 3, 1 / 3, 1 / 3, 0.0], atol=0.03)
+    np.testing.assert_allclose(np.exp(log_prob), 1 / 3, rtol=1e-4)
+
+
 def test_a_repetition_ends_where_its_action_is_barred():
     explorer = ez_greedy(1.0, longest=5)
     np.testing.assert_allclose(shares(explorer), [1 / 3, 1 / 3, 1 / 3, 0.0], atol=0.03)
