@@ -12,6 +12,8 @@ from purejaxexplore.checks import require_at_least
 
 _FEW = 8
 """Dimensions up to which distances come from differences alone."""
+_GROUP = 8
+"""References of which, for up to five neighbours, only the nearest is ranked first: half the time on CPU."""
 _BLOCK = 256
 """Queries at a time: their distances to a thousand references stay in the cache, which halves the time on CPU."""
 
@@ -45,7 +47,8 @@ def nearest(
     (num_refs, size), num_queries = ref.shape, query.shape[0]
     if exclude_self and num_queries > num_refs:
         raise ValueError(f"exclude_self with {num_queries} queries: expected at most {num_refs}, one a reference")
-    chunk = min(chunk, num_refs)
+    group = _GROUP if k <= 5 else 1
+    chunk = group * -(-min(chunk, num_refs) // group)
     num_chunks = -(-num_refs // chunk)
     padding = num_chunks * chunk - num_refs
     centre = jnp.where(mask[:, None], ref, 0.0).sum(0) / jnp.maximum(mask.sum(), 1)
@@ -66,10 +69,14 @@ def nearest(
             ref, valid, first = part
             if exclude_self:
                 valid = valid & (first + jnp.arange(chunk) != i)
-            closeness = jnp.concatenate([best[0], jnp.where(valid, -squared_distances(point, ref), -jnp.inf)])
-            closeness, place = jax.lax.top_k(closeness, k)
-            before = best[1][jnp.minimum(place, k - 1)]
-            return (closeness, jnp.where(place < k, before, first + place - k)), None
+            closeness = jnp.where(valid, -squared_distances(point, ref), -jnp.inf)
+            number = jnp.arange(chunk)
+            if group * k < chunk:  # the k nearest are in the k groups whose nearest are nearest
+                groups = jax.lax.top_k(closeness.reshape(group, -1).max(0), k)[1]
+                number = number.reshape(group, -1)[:, groups].reshape(-1)
+                closeness = closeness[number]
+            closeness, place = jax.lax.top_k(jnp.concatenate([best[0], closeness]), k)
+            return (closeness, jnp.concatenate([best[1], first + number])[place]), None
 
         nothing = (jnp.full(k, -jnp.inf), jnp.zeros(k, jnp.int32))
         (closeness, number), _ = jax.lax.scan(merge, nothing, (chunks, valid, first))

@@ -19,8 +19,8 @@ from flax import struct
 
 from purejaxexplore.blocks.knn import novelty
 from purejaxexplore.bonuses.bonus import Bonus, BonusState, observe_nothing
-from purejaxexplore.bonuses.encoders import inverse_dynamics
-from purejaxexplore.bonuses.fitting import Trained, fit, init_trained, transition_rows
+from purejaxexplore.bonuses.encoders import fit_inverse, inverse_dynamics
+from purejaxexplore.bonuses.fitting import Trained, init_trained, transition_rows
 from purejaxexplore.bonuses.particles import Fifo, flat_rows, init_fifo, push_sample
 from purejaxexplore.checks import require_at_least, require_between
 
@@ -89,15 +89,10 @@ def apt(config: APTConfig) -> Bonus:
     def shape(state, raw, batch):
         return state._replace(t=state.t + 1), raw
 
-    def loss_fn(key, params, batch):
-        x, action, next_x = batch
-        loss = idm.loss(params, idm.encode(params, x), idm.encode(params, next_x), action).mean()
-        return loss, {"inverse_loss": loss}
-
     def update(key, state, batch):
         key_store, key_fit = jax.random.split(key)
-        encoder, metrics = fit(
-            key_fit, loss_fn, state.learn.encoder, transition_rows(batch.steps),
+        encoder, metrics = fit_inverse(
+            key_fit, idm, state.learn.encoder, transition_rows(batch.steps),
             learning_rate=config.learning_rate, num_epochs=config.num_epochs,
             num_minibatches=config.num_minibatches, name="APT",
         )  # fmt: skip

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from purejaxexplore.blocks.rollout import Step
+from purejaxexplore.blocks.selected import map_selected
 
 
 class Batch(NamedTuple):
@@ -58,6 +59,8 @@ class Bonus(NamedTuple):
         rescore: ``(key, state, steps [M]) -> reward f32[M]``, what old steps would be paid now, which touches no
             statistic; replay then pays that. None: a step keeps what it was paid when it was new. What replaces
             ``score`` or ``shape`` of a bonus replaces this too.
+        score_all: ``(key, state, steps [T, N]) -> (state, raw f32[T, N])``, all that ``score`` gives step by step, at
+            once. None: ``score`` is scanned. What replaces ``score`` replaces this too.
     """
 
     init: Callable[[jax.Array, Step], BonusState]
@@ -69,6 +72,7 @@ class Bonus(NamedTuple):
     needs_state_id: bool = False
     random_mem: bool = False
     rescore: Callable[[jax.Array, BonusState, Step], jax.Array] | None = None
+    score_all: Callable[[jax.Array, BonusState, Step], tuple[BonusState, jax.Array]] | None = None
 
 
 def observe_nothing(num_envs: int) -> jax.Array:
@@ -86,9 +90,11 @@ def score_rollout(key: jax.Array, bonus: Bonus, state: BonusState, steps: Step) 
     """Scores a stored rollout with a deferrable bonus: ``raw f32[T, N]``.
 
     A bonus without memory is scored in one flat call over T x N steps, which on an accelerator is one large matrix
-    product instead of T small ones; the others are scanned over time.
+    product instead of T small ones; one with a ``score_all`` by that; the others are scanned over time.
     """
     T, N = steps.reward.shape
+    if bonus.score_all is not None:
+        return bonus.score_all(key, state, steps)
     if not jax.tree.leaves((state.life, state.mem)):
         flat = jax.tree.map(lambda x: x.reshape((T * N, *x.shape[2:])), steps)
         state, raw = bonus.score(key, state, flat)
@@ -98,3 +104,30 @@ def score_rollout(key: jax.Array, bonus: Bonus, state: BonusState, steps: Step) 
         return bonus.score(key_step[0], state, key_step[1])
 
     return jax.lax.scan(score, state, (jax.random.split(key, T), steps))
+
+
+def score_one(score_all: Callable) -> Callable:
+    """The ``score`` that goes with a ``score_all``: that of a rollout of one step."""
+
+    def score(key, state, step):
+        state, raw = score_all(key, state, jax.tree.map(lambda x: x[None], step))
+        return state, jax.tree.map(lambda x: x[0], raw)
+
+    return score
+
+
+def embed_rollout(embed: Callable[[jax.Array], jax.Array], steps: Step) -> tuple[jax.Array, jax.Array]:
+    """``embed: [B, ...] -> f32[B, d]`` of a rollout's observations in few large calls.
+
+    Returns:
+        f32[T, N, d] of the true successors, and f32[T, N, d] of the observations that episodes begin with, which means
+        nothing where none ends.
+    """
+    T, N = steps.reward.shape
+
+    def rows(obs):
+        return obs.reshape((T * N, *obs.shape[2:]))
+
+    phi = embed(rows(steps.next_obs))
+    begun = map_selected(lambda i: embed(rows(steps.reset_obs)[i]), rows(steps.done), phi, N)
+    return phi.reshape((T, N, -1)), begun.reshape((T, N, -1))

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from purejaxexplore.blocks.moments import RunningMoments, forward_filter, init_moments, merge_moments
-from purejaxexplore.bonuses.bonus import Bonus, BonusState, batches
+from purejaxexplore.bonuses.bonus import Bonus, BonusState, batches, score_one, score_rollout
 from purejaxexplore.bonuses.counts import CountsConfig, counts
 from purejaxexplore.checks import choice, require_at_least, require_between
 
@@ -97,6 +97,10 @@ def normalise(bonus: Bonus, how: str, gamma: float = 0.99, limit: float = 5.0) -
         after, raw = bonus.score(key, own(state), step)
         return put(state, after), raw
 
+    def score_all(key, state, steps):
+        after, raw = score_rollout(key, bonus, own(state), steps)
+        return put(state, after), raw
+
     def shape(state, raw, batch):
         after, reward = bonus.shape(own(state), raw, batch)
         carry, filtered = forward_filter(state.norm[1].filter, reward, gamma if how == "return_std" else 0.0)
@@ -108,7 +112,12 @@ def normalise(bonus: Bonus, how: str, gamma: float = 0.99, limit: float = 5.0) -
         after, metrics = bonus.update(key, own(state), batch)
         return put(state, after), metrics
 
-    return _like(bonus, init, lambda state: bonus.observe(own(state)), score, shape, update)
+    def observe(state):
+        return bonus.observe(own(state))
+
+    return bonus._replace(
+        init=init, observe=observe, score=score, shape=shape, update=update, rescore=None, score_all=score_all
+    )
 
 
 def clip(bonus: Bonus, low: float, high: float) -> Bonus:
@@ -144,14 +153,7 @@ def _changed(bonus: Bonus, change: Callable[[jax.Array, jax.Array], jax.Array]) 
         after, reward = bonus.shape(state, raw, batch)
         return after, change(reward, state.t)
 
-    return _like(bonus, bonus.init, bonus.observe, bonus.score, shape, bonus.update)
-
-
-def _like(bonus: Bonus, *functions: Callable) -> Bonus:
-    """A bonus of these functions with the static properties of another."""
-    return Bonus(
-        *functions, defer=bonus.defer, needs_state_id=bonus.needs_state_id, random_mem=bonus.random_mem
-    )
+    return bonus._replace(shape=shape, rescore=None)
 
 
 def _combine(bonuses: Sequence[Bonus], pay: Callable[[Sequence[jax.Array]], jax.Array]) -> Bonus:
@@ -176,9 +178,9 @@ def _combine(bonuses: Sequence[Bonus], pay: Callable[[Sequence[jax.Array]], jax.
     def observe(state):
         return jnp.concatenate([bonus.observe(own) for bonus, own in parts(state)], -1)
 
-    def score(key, state, step):
+    def score_all(key, state, steps):
         keys = jax.random.split(key, len(bonuses))
-        scored = [bonus.score(k, own, step) for (bonus, own), k in zip(parts(state), keys, strict=True)]
+        scored = [score_rollout(k, bonus, own, steps) for (bonus, own), k in zip(parts(state), keys, strict=True)]
         return joined([after for after, _ in scored]), tuple(raw for _, raw in scored)
 
     def shape(state, raw, batch):
@@ -196,9 +198,10 @@ def _combine(bonuses: Sequence[Bonus], pay: Callable[[Sequence[jax.Array]], jax.
     return Bonus(
         init,
         observe,
-        score,
+        score_one(score_all),
         shape,
         update,
+        score_all=score_all,
         defer=all(bonus.defer for bonus in bonuses),
         needs_state_id=any(bonus.needs_state_id for bonus in bonuses),
         random_mem=any(bonus.random_mem for bonus in bonuses),

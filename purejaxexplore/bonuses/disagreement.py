@@ -86,7 +86,16 @@ def disagreement(config: DisagreementConfig) -> Bonus:
 
     def score(key, state, step):
         phi = encoder.apply(state.learn.encoder, whiten(state.norm.obs, step.obs))
-        return state, predict_all(state.learn.params, phi, step.action).var(0).mean(-1)
+
+        def member(moments, params):  # Welford's recursion: the outputs of all members at once leave the cache
+            n, mean, squares = moments
+            deviation = forward.predict(params, phi, step.action) - mean
+            mean = mean + deviation / (n + 1.0)
+            return (n + 1.0, mean, squares + jnp.square(deviation) * n / (n + 1.0)), None
+
+        moments = (jnp.float32(0.0), jnp.zeros_like(phi), jnp.zeros_like(phi))
+        (_, _, squares), _ = jax.lax.scan(member, moments, state.learn.params)
+        return state, squares.mean(-1) / config.num_members
 
     def shape(state, raw, batch):
         norm, reward = scale_rewards(state.norm, raw, batch, config.gamma, config.normalise)

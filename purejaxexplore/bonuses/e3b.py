@@ -16,9 +16,9 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from purejaxexplore.bonuses.bonus import Bonus, BonusState, observe_nothing
-from purejaxexplore.bonuses.encoders import inverse_dynamics
-from purejaxexplore.bonuses.fitting import fit, init_trained, transition_rows
+from purejaxexplore.bonuses.bonus import Bonus, BonusState, embed_rollout, observe_nothing, score_one
+from purejaxexplore.bonuses.encoders import fit_inverse, inverse_dynamics
+from purejaxexplore.bonuses.fitting import init_trained, transition_rows
 from purejaxexplore.bonuses.normalising import init_norm, scale_rewards, symlog
 from purejaxexplore.checks import require_at_least, require_between
 
@@ -51,8 +51,12 @@ def absorb(inverse: jax.Array, phi: jax.Array) -> tuple[jax.Array, jax.Array]:
     """``phi^T C^-1 phi`` and the inverse of ``C + phi phi^T``: f32[N, d, d], f32[N, d] -> f32[N, d, d], f32[N]."""
     u = jnp.einsum("nij,nj->ni", inverse, phi)
     score = jnp.maximum((u * phi).sum(-1), 0.0)
-    # The outer product of u with itself is symmetric to the last bit, and so the inverse stays.
-    return inverse - u[:, :, None] * u[:, None, :] / (1.0 + score)[:, None, None], score
+    return downdate(inverse, u, score), score
+
+
+def downdate(inverse: jax.Array, u: jax.Array, score: jax.Array) -> jax.Array:
+    """``inverse - u u^T / (1 + score)``, f32[N, d, d]: the outer product is symmetric to the last bit."""
+    return inverse - u[:, :, None] * u[:, None, :] / (1.0 + score)[:, None, None]
 
 
 def e3b(config: E3BConfig) -> Bonus:
@@ -72,35 +76,39 @@ def e3b(config: E3BConfig) -> Bonus:
     def embed(learn, obs):
         return idm.encode(learn.params, symlog(obs))
 
-    def fresh(learn, obs):
-        empty = jnp.eye(config.feature_dim) / config.ridge
-        return absorb(jnp.broadcast_to(empty, (obs.shape[0], *empty.shape)), embed(learn, obs))[0]
+    def begin(phi):
+        """The inverse of ``lambda I + phi phi^T``."""
+        u = phi / config.ridge
+        return downdate(jnp.eye(config.feature_dim) / config.ridge, u, (u * phi).sum(-1))
 
     def init(key, steps):
         norm = init_norm(steps)
         learn = init_trained(idm.init(key, jnp.zeros((1, *norm.obs.mean.shape)), steps.action[0, :1]))
-        return BonusState(learn=learn, mem=fresh(learn, steps.reset_obs[-1]), norm=norm, t=jnp.int32(0))
+        return BonusState(learn=learn, mem=begin(embed(learn, steps.reset_obs[-1])), norm=norm, t=jnp.int32(0))
 
-    def score(key, state, step):
-        inverse, raw = absorb(state.mem, embed(state.learn, step.next_obs))
-        mem = jnp.where(step.done[:, None, None], fresh(state.learn, step.reset_obs), inverse)
+    def score_all(key, state, steps):
+        def follow(inverse, seen):
+            phi, begun, done = seen
+            inverse, raw = absorb(inverse, phi)
+            return jnp.where(done[:, None, None], begin(begun), inverse), raw
+
+        phi, begun = embed_rollout(lambda obs: embed(state.learn, obs), steps)
+        mem, raw = jax.lax.scan(follow, state.mem, (phi, begun, steps.done))
         return state._replace(mem=mem), raw
 
     def shape(state, raw, batch):
         norm, reward = scale_rewards(state.norm, raw, batch, config.gamma, config.normalise)
         return state._replace(norm=norm, t=state.t + 1), reward
 
-    def loss_fn(key, params, batch):
-        obs, action, next_obs = batch
-        phi, next_phi = (idm.encode(params, symlog(o)) for o in (obs, next_obs))
-        loss = idm.loss(params, phi, next_phi, action).mean()
-        return loss, {"inverse_loss": loss}
-
     def update(key, state, batch):
-        learn, metrics = fit(
-            key, loss_fn, state.learn, transition_rows(batch.steps), learning_rate=config.learning_rate,
+        obs, action, next_obs = transition_rows(batch.steps)
+        learn, metrics = fit_inverse(
+            key, idm, state.learn, (symlog(obs), action, symlog(next_obs)), learning_rate=config.learning_rate,
             num_epochs=config.num_epochs, num_minibatches=config.num_minibatches, name="E3B",
         )  # fmt: skip
         return state._replace(learn=learn), metrics
 
-    return Bonus(init, lambda state: observe_nothing(state.norm.filter.shape[0]), score, shape, update)
+    def observe(state):
+        return observe_nothing(state.norm.filter.shape[0])
+
+    return Bonus(init, observe, score_one(score_all), shape, update, score_all=score_all)

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from purejaxexplore.bonuses.fitting import Trained, fit
 from purejaxexplore.checks import require_at_least
 from purejaxexplore.nets import MLP
 
@@ -90,6 +91,22 @@ def inverse_dynamics(
         return action_loss(predict(params, phi, next_phi), action, num_actions)
 
     return InverseDynamics(init, encode, predict, loss)
+
+
+def fit_inverse(
+    key: jax.Array, idm: InverseDynamics, trained: Trained, rows: tuple[jax.Array, jax.Array, jax.Array], **settings
+) -> tuple[Trained, dict[str, jax.Array]]:
+    """Fits an encoder and its inverse model to ``rows``: ``(x f32[B, d_in], action [B, ...], next_x f32[B, d_in])``.
+
+    ``settings`` are those of :func:`~purejaxexplore.bonuses.fitting.fit`; the metric is ``inverse_loss``.
+    """
+
+    def loss_fn(key, params, batch):
+        x, action, next_x = batch
+        loss = idm.loss(params, idm.encode(params, x), idm.encode(params, next_x), action).mean()
+        return loss, {"inverse_loss": loss}
+
+    return fit(key, loss_fn, trained, rows, **settings)
 
 
 class ForwardModel(NamedTuple):

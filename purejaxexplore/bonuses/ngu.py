@@ -20,9 +20,10 @@ import jax.numpy as jnp
 from flax import struct
 
 from purejaxexplore.blocks.moments import RunningMoments, init_moments, merge_moments
-from purejaxexplore.bonuses.bonus import Bonus, BonusState, observe_nothing
-from purejaxexplore.bonuses.encoders import inverse_dynamics
-from purejaxexplore.bonuses.fitting import Trained, fit, init_trained, transition_rows
+from purejaxexplore.bonuses.bonus import Bonus, BonusState, embed_rollout, observe_nothing, score_one
+from purejaxexplore.bonuses.encoders import fit_inverse, inverse_dynamics
+from purejaxexplore.bonuses.episode_memory import begin_memory, episodic_novelty
+from purejaxexplore.bonuses.fitting import Trained, init_trained, transition_rows
 from purejaxexplore.bonuses.normalising import Norm, symlog
 from purejaxexplore.bonuses.rnd import Learned as RNDLearned
 from purejaxexplore.bonuses.rnd import RNDConfig, rnd
@@ -74,58 +75,6 @@ class NGUNorm(NamedTuple):
     novelty: RunningMoments
 
 
-class EpisodeMemory(NamedTuple):
-    """The embeddings of this episode.
-
-    Attributes:
-        points: f32[N, L, d], oldest overwritten first.
-        pushed: i32[N], embeddings ever pushed in this episode.
-        distance_sum, distance_count: f32[N], of the squared distances to nearest neighbours seen in this episode.
-    """
-
-    points: jax.Array
-    pushed: jax.Array
-    distance_sum: jax.Array
-    distance_count: jax.Array
-
-
-def begin_memory(phi: jax.Array, capacity: int) -> EpisodeMemory:
-    """The memory of an episode that begins at ``phi f32[N, d]``."""
-    N, d = phi.shape
-    points = jnp.zeros((N, capacity, d)).at[:, 0].set(phi)
-    return EpisodeMemory(points, jnp.ones(N, jnp.int32), jnp.zeros(N), jnp.zeros(N))
-
-
-def advance(memory: EpisodeMemory, phi: jax.Array, reset_phi: jax.Array, done: jax.Array) -> EpisodeMemory:
-    """``memory`` with ``phi f32[N, d]``; where an episode is done that of the next one, begun at ``reset_phi``."""
-    place = memory.pushed % memory.points.shape[1]
-    followed = memory._replace(
-        points=memory.points.at[jnp.arange(phi.shape[0]), place].set(phi), pushed=memory.pushed + 1
-    )
-    begun = begin_memory(reset_phi, memory.points.shape[1])
-    return jax.tree.map(
-        lambda new, old: jnp.where(done.reshape((-1, *[1] * (old.ndim - 1))), new, old), begun, followed
-    )
-
-
-def episodic_novelty(memory: EpisodeMemory, phi: jax.Array, config: NGUConfig) -> tuple[EpisodeMemory, jax.Array]:
-    """``raw`` of ``phi f32[N, d]``, f32[N], and the memory with its distances counted."""
-    capacity = memory.points.shape[1]
-    squared = jnp.square(memory.points - phi[:, None]).sum(-1)
-    stored = jnp.arange(capacity) < memory.pushed[:, None]
-    nearest, _ = jax.lax.top_k(jnp.where(stored, -squared, -jnp.inf), min(config.num_neighbors, capacity))
-    found = nearest > -jnp.inf
-    distances = jnp.where(found, -nearest, 0.0)
-    total = memory.distance_sum + distances.sum(1)
-    count = memory.distance_count + found.sum(1)
-    mean = total / jnp.maximum(count, 1.0)
-    relative = jnp.maximum(distances / (mean[:, None] + 1e-8) - config.cluster_distance, 0.0)
-    kernel = jnp.where(found, config.kernel_epsilon / (relative + config.kernel_epsilon), 0.0)
-    similarity = jnp.sqrt(kernel.sum(1)) + config.constant
-    reward = jnp.where(similarity > config.max_similarity, 0.0, 1.0 / similarity)
-    return memory._replace(distance_sum=total, distance_count=count), reward
-
-
 def lifelong_factor(moments: RunningMoments, error: jax.Array, max_factor: float) -> jax.Array:
     """``clip(1 + (error - mean) / std, 1, max_factor)``, the shape of ``error``."""
     return jnp.clip(1.0 + (error - moments.mean) / (moments.std + 1e-8), 1.0, max_factor)
@@ -159,10 +108,10 @@ def ngu(config: NGUConfig) -> Bonus:
         mem = begin_memory(embed(learn, steps.reset_obs[-1]), config.capacity)
         return BonusState(learn=learn, mem=mem, norm=NGUNorm(inner.norm, init_moments()), t=inner.t)
 
-    def score(key, state, step):
-        phi = embed(state.learn, step.next_obs)
-        memory, episodic = episodic_novelty(state.mem, phi, config)
-        return state._replace(mem=advance(memory, phi, embed(state.learn, step.reset_obs), step.done)), episodic
+    def score_all(key, state, steps):
+        phi, begun = embed_rollout(lambda obs: embed(state.learn, obs), steps)
+        memory, raw = episodic_novelty(state.mem, phi, begun, steps.done, config)
+        return state._replace(mem=memory), raw
 
     def shape(state, raw, batch):
         rows = jax.tree.map(lambda x: x.reshape((raw.size, *x.shape[2:])), batch.steps)
@@ -172,20 +121,18 @@ def ngu(config: NGUConfig) -> Bonus:
         norm = NGUNorm(inner.norm, merge_moments(state.norm.novelty, errors))
         return state._replace(norm=norm, t=inner.t), reward
 
-    def loss_fn(key, params, batch):
-        obs, action, next_obs = batch
-        phi, next_phi = (idm.encode(params, symlog(o)) for o in (obs, next_obs))
-        loss = idm.loss(params, phi, next_phi, action).mean()
-        return loss, {"inverse_loss": loss}
-
     def update(key, state, batch):
+        obs, action, next_obs = transition_rows(batch.steps)
         key_encoder, key_rnd = jax.random.split(key)
-        encoder, metrics = fit(
-            key_encoder, loss_fn, state.learn.encoder, transition_rows(batch.steps),
+        encoder, metrics = fit_inverse(
+            key_encoder, idm, state.learn.encoder, (symlog(obs), action, symlog(next_obs)),
             learning_rate=config.learning_rate, num_epochs=config.num_epochs,
             num_minibatches=config.num_minibatches, name="NGU",
         )  # fmt: skip
         inner, rnd_metrics = lifelong.update(key_rnd, rnd_state(state), batch)
         return state._replace(learn=NGULearned(encoder, inner.learn)), metrics | rnd_metrics
 
-    return Bonus(init, lambda state: observe_nothing(state.mem.pushed.shape[0]), score, shape, update)
+    def observe(state):
+        return observe_nothing(state.mem.pushed.shape[0])
+
+    return Bonus(init, observe, score_one(score_all), shape, update, score_all=score_all)

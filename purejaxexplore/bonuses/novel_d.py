@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import struct
 
-from purejaxexplore.bonuses.bonus import Bonus
+from purejaxexplore.bonuses.bonus import Bonus, score_one, score_rollout
 from purejaxexplore.bonuses.counts import CountsConfig, counts
 from purejaxexplore.bonuses.rnd import RNDConfig, rnd
 from purejaxexplore.checks import require_between
@@ -52,11 +52,12 @@ def novel_d(config: NovelDConfig, groups: np.ndarray | None = None) -> Bonus:
         key_novelty, key_visits = jax.random.split(key)
         return novelty.init(key_novelty, steps)._replace(mem=visits.init(key_visits, steps).mem)
 
-    def score(key, state, step):
+    def score_all(key, state, steps):
         key_to, key_from, key_visits = jax.random.split(key, 3)
-        _, reached = novelty.score(key_to, state, step)
-        _, left = novelty.score(key_from, state, step._replace(next_obs=step.obs))
-        state, first = visits.score(key_visits, state, step)
+        lifelong = state._replace(mem=())
+        _, reached = score_rollout(key_to, novelty, lifelong, steps)
+        _, left = score_rollout(key_from, novelty, lifelong, steps._replace(next_obs=steps.obs))
+        state, first = score_rollout(key_visits, visits, state, steps)
         gain = jnp.maximum(reached - config.alpha * left, 0.0)
         return state, gain * first if config.episodic else gain
 
@@ -68,4 +69,5 @@ def novel_d(config: NovelDConfig, groups: np.ndarray | None = None) -> Bonus:
         trained_on = steps._replace(next_obs=jnp.where(begin, steps.reset_obs, steps.next_obs))
         return novelty.update(key_fit, state, batch._replace(steps=trained_on))
 
-    return Bonus(init, novelty.observe, score, novelty.shape, update, needs_state_id=True)
+    score = score_one(score_all)
+    return Bonus(init, novelty.observe, score, novelty.shape, update, needs_state_id=True, score_all=score_all)

@@ -2,7 +2,7 @@
 
 The episodic half of Badia, Sprechmann, Vitvitskyi, Guo, Piot, Kapturowski, Tieleman, Arjovsky, Pritzel, Bolt and
 Blundell (2020), "Never give up: learning directed exploration strategies", alone
-(:func:`~purejaxexplore.bonuses.ngu.episodic_novelty`)::
+(:func:`~purejaxexplore.bonuses.episode_memory.episodic_novelty`)::
 
     D_i = max(d_i^2 / m - xi, 0)        q = sqrt(sum_i eps / (D_i + eps)) + c        raw = 1/q, or 0 if q > s
 
@@ -14,8 +14,8 @@ from math import inf
 import jax.numpy as jnp
 from flax import struct
 
-from purejaxexplore.bonuses.bonus import Bonus, BonusState, observe_nothing
-from purejaxexplore.bonuses.ngu import advance, begin_memory, episodic_novelty
+from purejaxexplore.bonuses.bonus import Bonus, BonusState, embed_rollout, observe_nothing, score_one
+from purejaxexplore.bonuses.episode_memory import begin_memory, episodic_novelty
 from purejaxexplore.bonuses.particles import flat_rows, random_encoder
 from purejaxexplore.checks import require_at_least, require_between
 
@@ -43,8 +43,8 @@ class PseudoCountsConfig:
 def pseudo_counts(config: PseudoCountsConfig | None = None) -> Bonus:
     """The bonus.
 
-    State: ``learn`` the frozen encoder, ``mem`` an :class:`~purejaxexplore.bonuses.ngu.EpisodeMemory`, in which the
-    observation that an episode starts with is the first.
+    State: ``learn`` the frozen encoder, ``mem`` an :class:`~purejaxexplore.bonuses.episode_memory.EpisodeMemory`, in
+    which the observation that an episode starts with is the first.
 
     Raises:
         ValueError: a size is not positive, or a number is out of its range.
@@ -60,11 +60,12 @@ def pseudo_counts(config: PseudoCountsConfig | None = None) -> Bonus:
         phi = encoder.encode(frozen, flat_rows(steps.reset_obs, steps)[-1])
         return BonusState(frozen, mem=begin_memory(phi, config.capacity), t=jnp.int32(0))
 
-    def score(key, state, step):
-        phi = encoder.encode(state.learn, flat_rows(step.next_obs, step))
-        memory, raw = episodic_novelty(state.mem, phi, config)
-        reset_phi = encoder.encode(state.learn, flat_rows(step.reset_obs, step))
-        return state._replace(mem=advance(memory, phi, reset_phi, step.done)), raw
+    def score_all(key, state, steps):
+        def embed(obs):
+            return encoder.encode(state.learn, obs.astype(jnp.float32).reshape((obs.shape[0], -1)))
+
+        memory, raw = episodic_novelty(state.mem, *embed_rollout(embed, steps), steps.done, config)
+        return state._replace(mem=memory), raw
 
     def shape(state, raw, batch):
         return state._replace(t=state.t + 1), raw
@@ -72,4 +73,7 @@ def pseudo_counts(config: PseudoCountsConfig | None = None) -> Bonus:
     def update(key, state, batch):
         return state, {}
 
-    return Bonus(init, lambda state: observe_nothing(state.mem.pushed.shape[0]), score, shape, update)
+    def observe(state):
+        return observe_nothing(state.mem.pushed.shape[0])
+
+    return Bonus(init, observe, score_one(score_all), shape, update, score_all=score_all)

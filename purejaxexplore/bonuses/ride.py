@@ -18,10 +18,10 @@ import jax.numpy as jnp
 import numpy as np
 from flax import struct
 
-from purejaxexplore.bonuses.bonus import Bonus, BonusState, observe_nothing
+from purejaxexplore.bonuses.bonus import Bonus, BonusState, observe_nothing, score_one, score_rollout
 from purejaxexplore.bonuses.counts import CountsConfig, counts
 from purejaxexplore.bonuses.encoders import forward_model, inverse_dynamics
-from purejaxexplore.bonuses.fitting import fit, init_trained, transition_rows
+from purejaxexplore.bonuses.fitting import fit, flat_steps, init_trained, transition_rows
 from purejaxexplore.bonuses.normalising import init_norm, scale_rewards, whiten
 from purejaxexplore.checks import require_at_least, require_between
 
@@ -79,11 +79,12 @@ def ride(config: RIDEConfig, groups: np.ndarray | None = None) -> Bonus:
         mem = visits.init(key_visits, steps).mem
         return BonusState(learn=init_trained(params), mem=mem, norm=norm, t=jnp.int32(0))
 
-    def score(key, state, step):
+    def score_all(key, state, steps):
         params = state.learn.params["inverse"]
-        phi, next_phi = (idm.encode(params, whiten(state.norm.obs, o)) for o in (step.obs, step.next_obs))
-        state, rarity = visits.score(key, state, step)
-        moved = jnp.linalg.norm(next_phi - phi, axis=-1)
+        rows = [whiten(state.norm.obs, flat_steps(obs)) for obs in (steps.obs, steps.next_obs)]
+        phi, next_phi = (idm.encode(params, x) for x in rows)
+        state, rarity = score_rollout(key, visits, state, steps)
+        moved = jnp.linalg.norm(next_phi - phi, axis=-1).reshape(rarity.shape)
         return state, moved * rarity if config.episodic else moved
 
     def shape(state, raw, batch):
@@ -110,4 +111,4 @@ def ride(config: RIDEConfig, groups: np.ndarray | None = None) -> Bonus:
     def observe(state):
         return observe_nothing(state.norm.filter.shape[0])
 
-    return Bonus(init, observe, score, shape, update, needs_state_id=True)
+    return Bonus(init, observe, score_one(score_all), shape, update, needs_state_id=True, score_all=score_all)

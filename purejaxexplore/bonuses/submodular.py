@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import struct
 
-from purejaxexplore.bonuses.bonus import Bonus, BonusState, observe_nothing
+from purejaxexplore.bonuses.bonus import Bonus, BonusState, observe_nothing, score_one
 from purejaxexplore.checks import require_at_least, require_between
 
 
@@ -83,18 +83,23 @@ class Posterior(NamedTuple):
 
     Attributes:
         rows: f32[N, H, S], rows of ``L^-1 K(visited, all)``; the posterior variance is ``K(s, s) - sum rows(s)^2``.
-        size: i32[N], how many there are.
+        size: i32[N], how many there are; those after mean nothing.
     """
 
     rows: jax.Array
     size: jax.Array
+
+    @property
+    def measured(self) -> jax.Array:
+        """bool[N, H], which rows there are."""
+        return jnp.arange(self.rows.shape[1]) < self.size[:, None]
 
 
 def measure(kernel: jax.Array, posterior: Posterior, state_id: jax.Array, noise_variance: float):
     """Measures at ``state_id i32[N]``: (posterior, ``log(1 + variance / noise) / 2`` f32[N])."""
     N, capacity, _ = posterior.rows.shape
     lanes = jnp.arange(N)
-    at = posterior.rows[lanes, :, state_id]
+    at = jnp.where(posterior.measured, posterior.rows[lanes, :, state_id], 0.0)
     covariance = kernel[state_id] - jnp.einsum("nh,nhs->ns", at, posterior.rows)
     variance = jnp.maximum(covariance[lanes, state_id], 0.0)
     row = covariance / jnp.sqrt(variance + noise_variance)[:, None]
@@ -119,27 +124,36 @@ def information_gain(config: InformationGainConfig, kernel: np.ndarray | None = 
     kernel = np.eye(config.num_states) if kernel is None else np.asarray(kernel)
     if kernel.shape != (config.num_states, config.num_states):
         raise ValueError(f"kernel of shape {kernel.shape}: expected {(config.num_states, config.num_states)}")
-    K = kernel.astype(np.float32)
+    K = jnp.asarray(kernel, jnp.float32)
 
-    def begin(start):
-        N = start.shape[0]
-        nothing = Posterior(jnp.zeros((N, config.capacity, config.num_states)), jnp.zeros(N, jnp.int32))
-        return measure(jnp.asarray(K), nothing, start, config.noise_variance)[0]
+    def begin(posterior, start, begins):
+        """Where ``begins``, a posterior that is measured at ``start`` alone."""
+        N, capacity, _ = posterior.rows.shape
+        first = K[start] / jnp.sqrt(K[start, start] + config.noise_variance)[:, None]
+        rows = posterior.rows.at[jnp.arange(N), jnp.where(begins, 0, capacity)].set(first, mode="drop")
+        return Posterior(rows, jnp.where(begins, 1, posterior.size))
 
     def init(key, steps):
-        return BonusState(mem=begin(steps.aux["reset_state_id"][-1]), t=jnp.int32(0))
+        start = steps.aux["reset_state_id"][-1]
+        nothing = Posterior(jnp.zeros((*start.shape, config.capacity, config.num_states)), jnp.zeros_like(start))
+        return BonusState(mem=begin(nothing, start, jnp.ones_like(start, bool)), t=jnp.int32(0))
 
-    def score(key, state, step):
-        after, gain = measure(jnp.asarray(K), state.mem, step.aux["state_id"], config.noise_variance)
-        fresh = begin(step.aux["reset_state_id"])
-        rows = jnp.where(step.done[:, None, None], fresh.rows, after.rows)
-        mem = Posterior(rows, jnp.where(step.done, fresh.size, after.size))
-        return state._replace(mem=mem), gain
+    def score_all(key, state, steps):
+        def follow(posterior, step):
+            state_id, start, done = step
+            posterior, gain = measure(K, posterior, state_id, config.noise_variance)
+            return begin(posterior, start, done), gain
 
-    return _gains(init, score, lambda mem: mem.size.shape[0])
+        numbers = (steps.aux["state_id"], steps.aux["reset_state_id"], steps.done)
+        posterior, gain = jax.lax.scan(follow, state.mem, numbers)
+        # Rows of the episode before are cleared once, not at every step: they mean nothing, but memory is a state's.
+        rows = jnp.where(posterior.measured[..., None], posterior.rows, 0.0)
+        return state._replace(mem=posterior._replace(rows=rows)), gain
+
+    return _gains(init, score_one(score_all), lambda mem: mem.size.shape[0], score_all)
 
 
-def _gains(init, score, num_envs) -> Bonus:
+def _gains(init, score, num_envs, score_all=None) -> Bonus:
     """A bonus that pays its scores and learns nothing."""
 
     def shape(state, raw, batch):

@@ -9,15 +9,19 @@ import pytest
 from purejaxexplore.blocks.rollout import Step
 from purejaxexplore.bonuses.bonus import Batch, Bonus, BonusState, observe_nothing
 from purejaxexplore.bonuses.build import bonus_factory, make_bonus, widths
-from purejaxexplore.bonuses.combine import with_reward
+from purejaxexplore.bonuses.combine import multiply, normalise, with_reward
 from purejaxexplore.bonuses.counts import CountsConfig, counts
 from purejaxexplore.bonuses.rnd import RNDConfig, rnd
 from purejaxexplore.systems import BONUSES
 from purejaxexplore.testing import check_bonus, random_steps
 
+SMALL_RND = RNDConfig(feature_dim=4, target_sizes=(4,), predictor_sizes=(4,))
 VARIANTS = {
     "lifelong counts": ("counts", {"episodic": False}, None),
     "salesman": ("counts", {"reward": "salesman"}, None),
+    "normalised product": (
+        "counts", {}, lambda bonus: normalise(multiply(bonus, rnd(SMALL_RND)), "return_std")
+    ),
     "one head": ("rnd", {"keep_fraction": 0.5}, lambda bonus: with_reward(bonus, 2.0)),
 }
 """Name -> (registered bonus, settings other than the defaults, what is made of it)."""

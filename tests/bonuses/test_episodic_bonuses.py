@@ -9,7 +9,8 @@ from rollouts import batch_of, steps_of
 from purejaxexplore.blocks.moments import RunningMoments
 from purejaxexplore.bonuses.bonus import score_rollout
 from purejaxexplore.bonuses.e3b import E3BConfig, absorb, e3b
-from purejaxexplore.bonuses.ngu import NGUConfig, advance, begin_memory, episodic_novelty, lifelong_factor, ngu
+from purejaxexplore.bonuses.episode_memory import begin_memory, episodic_novelty
+from purejaxexplore.bonuses.ngu import NGUConfig, lifelong_factor, ngu
 from purejaxexplore.bonuses.novel_d import NovelDConfig, novel_d
 from purejaxexplore.bonuses.ride import RIDEConfig, ride
 from purejaxexplore.bonuses.rnd import RNDConfig, rnd
@@ -204,46 +205,58 @@ def test_both_the_goal_and_the_start_become_familiar_to_novel_d(crossing):
 # NGU
 
 
-def push(memory, phi):
-    return advance(memory, phi, phi, jnp.zeros(len(phi), bool))
+def papers_kernel(starts, phi, begun, done, config, capacity):
+    """Algorithm 1 by loops over environments and steps, with lists for memories: the novelty, and what is left."""
+    novelty, left = np.zeros(done.shape), []
+    for lane, start in enumerate(starts):
+        memory, total, count = [start], 0.0, 0
+        for t in range(len(done)):
+            point = phi[t, lane]
+            distances = np.sort(np.square(np.stack(memory[-capacity:]) - point).sum(-1))[: config.num_neighbors]
+            total, count = total + distances.sum(), count + len(distances)
+            relative = np.maximum(distances / (total / count + 1e-8) - config.cluster_distance, 0)
+            similarity = np.sqrt((config.kernel_epsilon / (relative + config.kernel_epsilon)).sum()) + config.constant
+            novelty[t, lane] = 0.0 if similarity > config.max_similarity else 1 / similarity
+            memory.append(point)
+            if done[t, lane]:
+                memory, total, count = [begun[t, lane]], 0.0, 0
+        left.append((memory, total, count))
+    return novelty, left
 
 
-def test_episodic_novelty_is_the_papers_kernel():
-    config = NGUConfig(2, num_neighbors=2)
+@pytest.mark.parametrize("capacity, ends", [(50, 0.0), (50, 0.2), (4, 0.1), (1, 0.3), (7, 1.0)])
+def test_episodic_novelty_is_the_papers_kernel_rollout_after_rollout(capacity, ends):
+    """Episodes go on from rollout to rollout, several may end in one, and a full memory forgets the oldest."""
+    config = NGUConfig(2, num_neighbors=3, max_similarity=1.2)
     rng = np.random.default_rng(0)
-    points = rng.normal(size=(4, 1, 3)).astype(np.float32)
-    memory = begin_memory(jnp.asarray(points[0]), 8)
-    total = count = 0.0
-    for n in range(1, 4):
-        distances = np.sort(np.square(points[:n, 0] - points[n, 0]).sum(-1))[:2]
-        total, count = total + distances.sum(), count + len(distances)
-        relative = np.maximum(distances / (total / count) - 0.008, 0)
-        similarity = np.sqrt((1e-4 / (relative + 1e-4)).sum()) + 1e-3
-        memory, reward = episodic_novelty(memory, jnp.asarray(points[n]), config)
-        np.testing.assert_allclose(reward[0], 1 / similarity, rtol=1e-3)
-        memory = push(memory, jnp.asarray(points[n]))
-    assert memory.pushed[0] == 4
+    lanes, steps, rollouts = 6, 9, 3
+    places = rng.normal(size=(12, 3)).astype(np.float32)  # seen again and again
+    starts = places[rng.integers(0, 12, lanes)]
+    phi, begun = places[rng.integers(0, 12, (2, rollouts * steps, lanes))]
+    done = rng.random((rollouts * steps, lanes)) < ends
+    expected, left = papers_kernel(starts, phi, begun, done, config, capacity)
+    memory = begin_memory(jnp.asarray(starts), capacity)
+    follow = jax.jit(lambda memory, *rollout: episodic_novelty(memory, *rollout, config))
+    for part in np.split(np.arange(rollouts * steps), rollouts):
+        memory, novelty = follow(memory, phi[part], begun[part], done[part])
+        np.testing.assert_allclose(novelty, expected[part], rtol=2e-3)
+    assert (expected == 0).any() and (expected > 0).any() or capacity == 1 or ends == 1.0
+    for lane, (points, total, count) in enumerate(left):
+        slots = np.zeros((capacity, 3))
+        for number, point in enumerate(points):
+            slots[number % capacity] = point
+        np.testing.assert_array_equal(memory.points[lane], slots.astype(np.float32))
+        assert memory.pushed[lane] == len(points) and memory.distance_count[lane] == count
+        assert memory.distance_sum[lane] == pytest.approx(total, rel=1e-4)
 
 
 def test_a_place_seen_again_pays_little_and_one_seen_often_nothing():
     config = NGUConfig(2, num_neighbors=4, max_similarity=1.9)
-    here, there = jnp.array([[1.0, 0.0]]), jnp.array([[0.0, 1.0]])
-    memory = begin_memory(here, 8)
-    memory, far = episodic_novelty(memory, there, config)
-    memory = push(memory, there)
-    rewards = []
-    for _ in range(5):
-        memory, reward = episodic_novelty(memory, here, config)
-        memory = push(memory, here)
-        rewards.append(float(reward[0]))
-    assert far[0] > 50 and rewards[0] < 1.01 and rewards[0] > rewards[1] > rewards[2] and rewards[-1] == 0.0
-
-
-def test_a_full_memory_forgets_the_oldest():
-    memory = begin_memory(jnp.zeros((1, 1)), 3)
-    for value in (1.0, 2.0, 3.0):
-        memory = push(memory, jnp.full((1, 1), value))
-    assert sorted(np.ravel(memory.points)) == [1.0, 2.0, 3.0]
+    here, there = np.array([1.0, 0.0]), np.array([0.0, 1.0])
+    phi = jnp.asarray(np.stack([there, *[here] * 5])[:, None])
+    memory = begin_memory(jnp.asarray(here)[None], 8)
+    far, *rewards = episodic_novelty(memory, phi, phi, jnp.zeros((6, 1), bool), config)[1][:, 0]
+    assert far > 50 and rewards[0] < 1.01 and rewards[0] > rewards[1] > rewards[2] and rewards[-1] == 0.0
 
 
 def test_the_lifelong_factor_subtracts_the_mean_and_is_clipped():
@@ -267,15 +280,10 @@ def test_ngu_is_the_product_with_statistics_of_before_the_rollout():
     shaped, reward = bonus.shape(after, raw, batch_of(steps))
     embed = embedder(state.learn.encoder.params)
     factor = np.clip(1 + (errors - errors.mean()) / errors.std(), 1, 5)
-    for lane in range(N):
-        memory = begin_memory(jnp.asarray(embed(np.asarray(warmup.reset_obs[-1, lane])))[None], 6)
-        for t in range(T):
-            phi = jnp.asarray(embed(np.asarray(steps.next_obs[t, lane])))[None]
-            memory, episodic = episodic_novelty(memory, phi, config)
-            np.testing.assert_allclose(reward[t, lane], float(episodic[0]) * factor[t, lane], rtol=5e-3)
-            memory = push(memory, phi)
-            if steps.done[t, lane]:
-                memory = begin_memory(jnp.asarray(embed(np.asarray(steps.reset_obs[t, lane])))[None], 6)
+    seen = (warmup.reset_obs[-1], steps.next_obs, steps.reset_obs)
+    embedded = [np.apply_along_axis(embed, -1, np.asarray(obs)) for obs in seen]
+    episodic, _ = papers_kernel(*embedded, np.asarray(steps.done), config, 6)
+    np.testing.assert_allclose(reward, episodic * factor, rtol=5e-3)
     np.testing.assert_allclose(shaped.norm.novelty.count, 1 + T * N)
     np.testing.assert_allclose(shaped.norm.novelty.mean, errors.mean(), rtol=1e-3)
 
