@@ -166,4 +166,5 @@ def _gains(init, score, num_envs, score_all=None) -> Bonus:
         shape,
         lambda key, state, batch: (state, {}),
         needs_state_id=True,
+        score_all=score_all,
     )

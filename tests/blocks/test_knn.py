@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from purejaxexplore.blocks.knn import novelty
+from purejaxexplore.blocks.knn import nearest, novelty
 
 REF = jnp.array([[0.0, 0.0], [3.0, 4.0], [0.0, 1.0], [100.0, 0.0]])
 ALL = jnp.ones(4, bool)
@@ -31,20 +31,21 @@ def test_close_points_far_from_the_origin_do_not_cancel():
     assert novelty(ref, jnp.ones(2, bool), ref, 1, exclude_self=True).tolist() == [0.25, 0.25]
 
 
-@pytest.mark.parametrize("chunk", [4, 7, 40])
+@pytest.mark.parametrize("num_refs, chunk, k, size", [(30, 4, 5, 3), (30, 7, 5, 3), (200, 50, 3, 3), (200, 300, 5, 12)])
 @pytest.mark.parametrize("exclude_self", [False, True])
-def test_is_numpys_at_any_chunk(chunk, exclude_self):
+def test_is_numpys_at_any_chunk(num_refs, chunk, k, size, exclude_self):
+    """Few neighbours of many references are looked for in groups, more than eight dimensions by products."""
     rng = np.random.default_rng(0)
-    ref = rng.integers(0, 4, (30, 3)).astype(np.float32)  # many ties and duplicates
-    mask = rng.random(30) < 0.7
-    query = ref[:12] if exclude_self else rng.normal(size=(12, 3)).astype(np.float32)
+    ref = rng.integers(0, 4, (num_refs, size)).astype(np.float32)  # many ties and duplicates
+    mask = rng.random(num_refs) < 0.7
+    query = ref[:12] if exclude_self else rng.normal(size=(12, size)).astype(np.float32)
     distance = np.linalg.norm(query[:, None] - ref, axis=-1)
     distance[:, ~mask] = np.inf
     if exclude_self:
         distance[np.arange(12), np.arange(12)] = np.inf
-    expected = np.sort(distance, axis=1)[:, :5].mean(1)
+    expected = np.sort(distance, axis=1)[:, :k]
     # Under jit and vmap, twice the same problem.
-    run = jax.jit(jax.vmap(lambda r, q: novelty(r, jnp.array(mask), q, 5, exclude_self, chunk)))
+    run = jax.jit(jax.vmap(lambda r, q: nearest(r, jnp.array(mask), q, k, exclude_self, chunk)))
     actual = run(jnp.stack([ref, ref]), jnp.stack([query, query]))
     np.testing.assert_allclose(actual, [expected, expected], rtol=1e-6)
 

@@ -24,12 +24,12 @@ KERNEL = np.exp(-0.5 * np.square(POINTS[:, None] - POINTS).sum(-1))
 NOISE = 0.05
 
 
-def steps_of(visited) -> Step:
-    """Rollouts ``i32[T, N]`` whose episodes began where they are at time 0 and do not end."""
+def steps_of(visited, done=False, starts=None) -> Step:
+    """Rollouts ``i32[T, N]`` whose episodes began where they are at time 0; after ``done`` they begin at ``starts``."""
     visited = jnp.asarray(visited, jnp.int32)
-    blank, never = jnp.zeros(visited.shape), jnp.zeros(visited.shape, bool)
-    aux = {"state_id": visited, "reset_state_id": visited}
-    return Step(blank[..., None], visited, blank, blank[..., None], never, never, blank[..., None], aux)
+    blank, never, done = jnp.zeros(visited.shape), jnp.zeros(visited.shape, bool), jnp.broadcast_to(done, visited.shape)
+    aux = {"state_id": visited, "reset_state_id": visited if starts is None else jnp.where(done, starts, visited)}
+    return Step(blank[..., None], visited, blank, blank[..., None], done, never, blank[..., None], aux)
 
 
 def covered(states) -> float:
@@ -92,6 +92,25 @@ def test_measurements_beyond_the_capacity_change_nothing():
     state = bonus.init(jax.random.key(0), steps_of([[0]]))
     after, raw = score_rollout(jax.random.key(0), bonus, state, steps_of([[1], [2], [2]]))
     assert raw[1, 0] == raw[2, 0] and after.mem.size.tolist() == [2]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_an_episode_that_begins_within_a_rollout_has_gains_of_its_own(name):
+    bonus, value = CASES[name]
+    rng = np.random.default_rng(3)
+    visited, starts = rng.integers(0, S, (2, 3 * T, 2))
+    done = rng.random(visited.shape) < 0.2
+    done[T - 1 :: T] = True  # no episode is longer than the memory
+    state = bonus.init(jax.random.key(0), steps_of(starts[:1]))
+    steps = steps_of(visited, done, starts)
+    _, paid = jax.jit(lambda state: score_rollout(jax.random.key(0), bonus, state, steps))(state)
+    for lane in range(2):
+        episode = [starts[0, lane]]
+        for t in range(3 * T):
+            gain = value([*episode, visited[t, lane]]) - value(episode)
+            assert paid[t, lane] == pytest.approx(gain, abs=1e-3)
+            episode = [starts[t, lane]] if done[t, lane] else [*episode, visited[t, lane]]
+    assert done.any()
 
 
 def test_what_is_covered_can_be_shown():
