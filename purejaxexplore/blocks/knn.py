@@ -60,7 +60,7 @@ def nearest(
         if size <= _FEW:  # a sum over few dimensions, written out: no array [chunk, D] a query comes about
             return sum(jnp.square(point[d] - ref[:, d]) for d in range(size))
         a, b = point - centre, ref - centre
-        return jnp.square(a).sum() + jnp.square(b).sum(1) - 2.0 * jnp.matmul(b, a, precision="highest")
+        return jnp.square(a).sum() + jnp.square(b).sum(1) - jnp.matmul(2.0 * b, a, precision="highest")
 
     def of_query(i_point):
         i, point = i_point

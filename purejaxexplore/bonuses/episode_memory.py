@@ -81,7 +81,7 @@ def episodic_novelty(
             own = (number_of >= 0) & (number_of < number) & (number_of >= number - capacity)
             return own & (episode_of == episode)
 
-        closeness = 2.0 * jnp.matmul(phi, points.T, precision="highest") - jnp.square(points).sum(-1)
+        closeness = jnp.matmul(2.0 * phi, points.T, precision="highest") - jnp.square(points).sum(-1)
         closeness, place = jax.lax.top_k(jnp.where(jax.vmap(held)(episode, number), closeness, -jnp.inf), k)
         found = closeness > -jnp.inf
         distances = jnp.where(found, jnp.square(phi[:, None] - points[place]).sum(-1), 0.0)
