@@ -35,7 +35,7 @@ def nearest(
         query: f32[B, D].
         k: neighbours, at least 1.
         exclude_self: query i is reference i and does not count as its own neighbour; others at the same place do.
-        chunk: references at a time.
+        chunk: references at a time, rounded up to a multiple of eight for up to five neighbours.
 
     Returns:
         f32[B, k], inf where fewer than ``k`` references are valid.

@@ -93,10 +93,6 @@ def normalise(bonus: Bonus, how: str, gamma: float = 0.99, limit: float = 5.0) -
         state = bonus.init(key, steps)
         return state._replace(norm=(state.norm, Scaled(jnp.zeros(steps.reward.shape[1]), init_moments())))
 
-    def score(key, state, step):
-        after, raw = bonus.score(key, own(state), step)
-        return put(state, after), raw
-
     def score_all(key, state, steps):
         after, raw = score_rollout(key, bonus, own(state), steps)
         return put(state, after), raw
@@ -116,8 +112,9 @@ def normalise(bonus: Bonus, how: str, gamma: float = 0.99, limit: float = 5.0) -
         return bonus.observe(own(state))
 
     return bonus._replace(
-        init=init, observe=observe, score=score, shape=shape, update=update, rescore=None, score_all=score_all
-    )
+        init=init, observe=observe, score=score_one(score_all), shape=shape, update=update, rescore=None,
+        score_all=score_all,
+    )  # fmt: skip
 
 
 def clip(bonus: Bonus, low: float, high: float) -> Bonus:

@@ -124,11 +124,12 @@ def information_gain(config: InformationGainConfig, kernel: np.ndarray | None = 
     kernel = np.eye(config.num_states) if kernel is None else np.asarray(kernel)
     if kernel.shape != (config.num_states, config.num_states):
         raise ValueError(f"kernel of shape {kernel.shape}: expected {(config.num_states, config.num_states)}")
-    K = jnp.asarray(kernel, jnp.float32)
+    kernel = kernel.astype(np.float32)
 
     def begin(posterior, start, begins):
         """Where ``begins``, a posterior that is measured at ``start`` alone."""
         N, capacity, _ = posterior.rows.shape
+        K = jnp.asarray(kernel)
         first = K[start] / jnp.sqrt(K[start, start] + config.noise_variance)[:, None]
         rows = posterior.rows.at[jnp.arange(N), jnp.where(begins, 0, capacity)].set(first, mode="drop")
         return Posterior(rows, jnp.where(begins, 1, posterior.size))
@@ -141,7 +142,7 @@ def information_gain(config: InformationGainConfig, kernel: np.ndarray | None = 
     def score_all(key, state, steps):
         def follow(posterior, step):
             state_id, start, done = step
-            posterior, gain = measure(K, posterior, state_id, config.noise_variance)
+            posterior, gain = measure(jnp.asarray(kernel), posterior, state_id, config.noise_variance)
             return begin(posterior, start, done), gain
 
         numbers = (steps.aux["state_id"], steps.aux["reset_state_id"], steps.done)

@@ -110,7 +110,7 @@ def test_an_episode_that_begins_within_a_rollout_has_gains_of_its_own(name):
             gain = value([*episode, visited[t, lane]]) - value(episode)
             assert paid[t, lane] == pytest.approx(gain, abs=1e-3)
             episode = [starts[t, lane]] if done[t, lane] else [*episode, visited[t, lane]]
-    assert done.any()
+    assert done.sum() > 6  # by chance too, not only where the memory would be full
 
 
 def test_what_is_covered_can_be_shown():
